@@ -1,0 +1,1 @@
+"""Robustness scores for any timm model."""
