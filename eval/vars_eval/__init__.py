@@ -1,1 +1,6 @@
-"""Robustness scores for any timm model."""
+"""vars_eval scores any timm model on robustness benchmarks and writes leaderboards."""
+
+from vars_eval.api import evaluate
+from vars_eval.errors import UserError
+
+__all__ = ["UserError", "evaluate"]

@@ -1,0 +1,1 @@
+"""Adversarial attacks in pixel space, through foolbox."""

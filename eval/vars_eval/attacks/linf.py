@@ -1,0 +1,80 @@
+"""Projected gradient descent in the L-infinity ball by foolbox, with a random start that depends on the image alone."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import foolbox
+import torch
+from eagerpy.astensor import astensor
+from eagerpy.tensor.pytorch import PyTorchTensor
+from foolbox.models.pytorch import PyTorchModel
+from torch import Tensor, nn
+
+
+def random_start(ids: Sequence[str], seed: int, shape: tuple[int, ...]) -> Tensor:
+    """Uniform noise in [-1, 1] for each image, drawn from (seed, image id): the same in any batch and process.
+
+    Args:
+        ids: Image ids.
+        seed: The run's seed.
+        shape: Shape of one image.
+
+    Returns:
+        (len(ids), *shape), float32, on the CPU.
+    """
+    noise = torch.empty(len(ids), *shape)
+    for row, image_id in zip(noise, ids, strict=True):
+        key = hashlib.sha256(f"{seed}/{image_id}".encode()).digest()
+        generator = torch.Generator().manual_seed(int.from_bytes(key[:8], "little", signed=True))
+        row.uniform_(-1, 1, generator=generator)
+    return noise
+
+
+class _SeededPGD(foolbox.attacks.LinfPGD):
+    """foolbox's attack with the start handed in, since it would draw from the global generator."""
+
+    def __init__(self, step: float, steps: int, start: Tensor | None) -> None:
+        super().__init__(abs_stepsize=step, steps=steps, random_start=start is not None)
+        self.start = start
+
+    def get_random_start(self, x0: PyTorchTensor, epsilon: float) -> PyTorchTensor:
+        return x0 + epsilon * astensor(self.start)
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode without parameter gradients; both are put back afterwards."""
+    training = model.training
+    states = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    model.eval().requires_grad_(False)
+    try:
+        yield
+    finally:
+        model.train(training)
+        for parameter, state in states:
+            parameter.requires_grad_(state)
+
+
+def linf_pgd(
+    model: nn.Module, pixels: Tensor, labels: Tensor, eps: float, step: float, steps: int, start: Tensor | None = None
+) -> Tensor:
+    """Projected gradient ascent on the cross entropy (Madry et al. 2017), last iterate, one restart.
+
+    Args:
+        model: Takes pixels in [0, 1], gives logits.
+        pixels: (B, 3, H, W) in [0, 1], float32.
+        labels: (B,) true classes.
+        eps: Radius of the ball around the clean pixels, 0 to 1.
+        step: Step size.
+        steps: Number of steps.
+        start: Noise in [-1, 1] of the shape of `pixels`, times eps the start; None starts at the clean image.
+
+    Returns:
+        Attacked pixels, clamped to the ball and to [0, 1]; equal to `pixels` where eps is 0.
+    """
+    attack = _SeededPGD(step, steps, start)
+    with frozen(model), torch.enable_grad():
+        wrapped = PyTorchModel(model, bounds=(0, 1), device=pixels.device)
+        attacked: Tensor = attack.run(wrapped, pixels, foolbox.criteria.Misclassification(labels), epsilon=eps)
+    return attacked.detach()

@@ -1,0 +1,145 @@
+"""What a benchmark is: a protocol on a data set, cut into cells that are scored and recorded one by one."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from numpy.typing import NDArray
+
+from vars_eval.data.layout import Layout
+from vars_eval.data.transforms import Transform
+
+if TYPE_CHECKING:
+    from vars_eval.data.check import DataSet
+    from vars_eval.job import Job
+    from vars_eval.model import ModelInfo
+
+PerImage = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Score:
+    """The result of one cell: a value per image, from which everything else is derived.
+
+    Attributes:
+        per_image: Quantity name -> array (n,), boolean or float32, in the order of the cell's sorted image ids.
+        images: Hash of these ids: scores with equal hashes can be paired image by image.
+    """
+
+    per_image: PerImage
+    images: str = ""
+
+    @property
+    def n(self) -> int:
+        """Number of images."""
+        return len(next(iter(self.per_image.values())))
+
+    @property
+    def sums(self) -> dict[str, float]:
+        """Quantity name -> sum over images (a count, where the quantity is boolean)."""
+        return {name: float(values.sum()) for name, values in self.per_image.items()}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One number of the leaderboard with its 95 % interval.
+
+    Attributes:
+        name: Column name in snake_case.
+        value: The number; NaN where it can not be given (cells are missing).
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+        n: Number of distinct images behind it.
+        higher_is_better: Direction.
+        headline: Whether this is the number to quote for its benchmark.
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+    n: int
+    higher_is_better: bool = True
+    headline: bool = True
+
+
+@dataclass(frozen=True)
+class Benchmark(ABC):
+    """A benchmark; its dataclass fields are its options (`--bench name:option=value,...`).
+
+    One file in `vars_eval/benchmarks/` defines one subclass, which is found by walking the folder.
+    """
+
+    name: ClassVar[str]
+    dataset: ClassVar[str]
+    summary: ClassVar[str]
+
+    @property
+    def cost(self) -> float:
+        """Compute for one image in units of one forward pass (a backward pass counts as two)."""
+        return 1.0
+
+    @property
+    def column(self) -> str:
+        """Column prefix: the benchmark's name with every option that changes the number."""
+        return self.name.replace("-", "_")
+
+    @property
+    @abstractmethod
+    def layout(self) -> Layout:
+        """The official tree of the data set."""
+
+    @abstractmethod
+    def protocol(self) -> dict[str, Any]:
+        """Every choice that changes the number, but for the transform, which also depends on the model."""
+
+    @abstractmethod
+    def transform(self, input_size: int) -> Transform:
+        """How an image file becomes a (3, input_size, input_size) uint8 tensor."""
+
+    @abstractmethod
+    def check_model(self, info: "ModelInfo", dataset: "DataSet") -> None:
+        """Refuses a model that can not be scored on a data set, before any image is read.
+
+        Raises:
+            UserError: With what does not fit.
+        """
+
+    @abstractmethod
+    def run(self, job: "Job") -> PerImage:
+        """Scores the images of one cell.
+
+        Args:
+            job: The cell's images with labels, the model, and how to run it.
+
+        Returns:
+            Quantity name -> array, in the order of `job.images`.
+        """
+
+    @classmethod
+    @abstractmethod
+    def columns(cls, prefix: str, scores: Mapping[str, Score]) -> list[Column]:
+        """Condenses finished cells into leaderboard columns.
+
+        Args:
+            prefix: Column prefix of this protocol on this data set.
+            scores: Cell name -> score, for the cells that are finished; at least one.
+        """
+
+    @abstractmethod
+    def synthesize(self, root: Path, seed: int = 0) -> Path:
+        """Writes a tiny data set of this benchmark, with a manifest in place of the official counts.
+
+        Args:
+            root: Folder to write into; made where missing.
+            seed: Decides the pictures.
+
+        Returns:
+            The data directory to pass on.
+        """
+
+    def options(self) -> dict[str, Any]:
+        """The options and their values."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}

@@ -1,0 +1,124 @@
+"""ImageNet-C as released: 15 corruptions at five severities, mCE against AlexNet (Hendrycks and Dietterich 2019)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from vars_eval import stats
+from vars_eval.benchmark import Column, Score
+from vars_eval.benchmarks._classification import Classification
+from vars_eval.data.alexnet import MEAN_ERROR
+from vars_eval.data.classes import imagenet_classes
+from vars_eval.data.layout import Cell, Layout
+from vars_eval.data.transforms import CropOnly, Transform
+
+SEVERITIES = (1, 2, 3, 4, 5)
+GROUPS = {
+    "noise": ("gaussian_noise", "shot_noise", "impulse_noise"),
+    "blur": ("defocus_blur", "glass_blur", "motion_blur", "zoom_blur"),
+    "weather": ("snow", "frost", "fog", "brightness"),
+    "digital": ("contrast", "elastic_transform", "pixelate", "jpeg_compression"),
+}
+EXTRA = ("speckle_noise", "gaussian_blur", "spatter", "saturate")
+
+
+def _cells(group: str, corruptions: tuple[str, ...]) -> tuple[Cell, ...]:
+    return tuple(
+        Cell(f"{corruption}/{severity}", f"{corruption}/{severity}", group)
+        for corruption in corruptions
+        for severity in SEVERITIES
+    )
+
+
+SCORED_CELLS = tuple(cell for group, names in GROUPS.items() for cell in _cells(group, names))
+EXTRA_CELLS = _cells("extra", EXTRA)
+LAYOUT = Layout(
+    name="imagenet-c",
+    title="ImageNet-C",
+    classes=imagenet_classes(),
+    cells=SCORED_CELLS,
+    images=50_000,
+    subfolders=("imagenet-c",),
+    source="github.com/hendrycks/robustness, 75 GB",
+)
+
+
+def _error(scores: Mapping[str, Score], weights: Mapping[str, float]) -> tuple[float, float]:
+    """Weighted sum of the cells' errors in percent, and its standard error.
+
+    Where all cells hold versions of the same pictures, each picture is one observation: its versions fail together.
+    """
+    names = list(weights)
+    shares = np.array([weights[name] for name in names])
+    if len({scores[name].images for name in names}) == 1:
+        wrong = np.array([~scores[name].per_image["top1"] for name in names], dtype=np.float64)
+        estimate, error = stats.weighted_mean(wrong, shares)
+        return 100 * estimate, 100 * error
+    rates = np.array([1 - scores[name].sums["top1"] / scores[name].n for name in names])
+    variances = rates * (1 - rates) / np.array([scores[name].n for name in names])
+    return 100 * float(shares @ rates), 100 * float(np.sqrt(shares**2 @ variances))
+
+
+def mean_error_weights(cells: list[str]) -> dict[str, float]:
+    """Weights of the plain mean over cells."""
+    return {cell: 1 / len(cells) for cell in cells}
+
+
+def mce_weights() -> dict[str, float]:
+    """Weights of mCE: mean over 15 corruptions of (mean error over severities / AlexNet's)."""
+    cells = [cell.name for cell in SCORED_CELLS]
+    return {cell: 1 / (len(cells) * MEAN_ERROR[cell.split("/")[0]]) for cell in cells}
+
+
+@dataclass(frozen=True)
+class ImageNetC(Classification):
+    """Error under common corruptions; `extra` adds the four that are never part of mCE."""
+
+    extra: bool = False
+
+    name = "imagenet-c"
+    dataset = "imagenet-c"
+    summary = "15 corruptions x 5 severities as released; mCE (AlexNet) and plain mean error, lower is better"
+
+    @property
+    def layout(self) -> Layout:
+        """The 75 cells, or 95 with the extra ones."""
+        return replace(LAYOUT, cells=SCORED_CELLS + EXTRA_CELLS) if self.extra else LAYOUT
+
+    def protocol(self) -> dict[str, Any]:
+        """A cell's score does not depend on which other cells are scored, so `extra` is not part of it."""
+        return {
+            "metric": "top-1 error",
+            "classes": "1000 of the model's outputs, by folder name",
+            "mce": "mean over 15 corruptions of mean error / AlexNet's mean error, where the data are ImageNet-C's",
+        }
+
+    def transform(self, input_size: int) -> Transform:
+        """Centre crop without a resize."""
+        return CropOnly(input_size)
+
+    @classmethod
+    def columns(cls, prefix: str, scores: Mapping[str, Score]) -> list[Column]:
+        """MCE and mean error over the scored corruptions, and the mean error over the extra ones if there are any.
+
+        mCE is given only for the official data with all 75 cells: AlexNet's errors are of no meaning elsewhere.
+        """
+        scored = [cell.name for cell in SCORED_CELLS if cell.name in scores]
+        extra = [cell.name for cell in EXTRA_CELLS if cell.name in scores]
+        columns = []
+        whole = prefix == "imagenet_c" and len(scored) == len(SCORED_CELLS)
+        for name, weights, cells in (
+            ("mce", mce_weights() if whole else {}, scored),
+            ("mean_err", mean_error_weights(scored) if scored else {}, scored),
+            ("extra_mean_err", mean_error_weights(extra) if extra else {}, extra),
+        ):
+            if not weights:
+                continue
+            estimate, error = _error(scores, weights)
+            low, high = stats.normal_interval(estimate, error)
+            n = min(scores[cell].n for cell in cells)
+            headline = name == ("mce" if whole else "mean_err")
+            columns.append(Column(f"{prefix}_{name}", estimate, max(low, 0.0), high, n, False, headline))
+        return columns

@@ -1,0 +1,230 @@
+"""What each command of `vars-eval` does with its parsed arguments."""
+
+import argparse
+from pathlib import Path
+
+import timm
+import torch
+
+from vars_eval import benchmarks as registry
+from vars_eval import config, store
+from vars_eval.api import default_device
+from vars_eval.data import paths
+from vars_eval.data.check import check
+from vars_eval.distributed import World, world
+from vars_eval.errors import UserError
+from vars_eval.estimate import estimate_seconds
+from vars_eval.model import GMACS_CONVENTION, ModelSpec, check_name, import_plugins, load_model, wrap
+from vars_eval.progress import Progress
+from vars_eval.report import tables
+from vars_eval.report.compare import comparison
+from vars_eval.run import DataOptions, counter, describe, run_model, synthesize
+from vars_eval.run import check_data as check_tasks
+from vars_eval.runner import Settings, Task, prepare
+
+
+def _specs(arguments: argparse.Namespace) -> list[ModelSpec]:
+    """The models that were asked for."""
+    names, files = arguments.model, arguments.checkpoint or []
+    if files and len(files) != len(names):
+        raise UserError(
+            f"There are {len(names)} models and {len(files)} checkpoints; give one for each model, in order."
+        )
+    if files and arguments.random_init:
+        raise UserError("--random-init and --checkpoint exclude each other; drop one of them.")
+    if arguments.use_ema and not files:
+        raise UserError("--use-ema chooses among the weights of a checkpoint; pass --checkpoint FILE.")
+    kwargs = config.key_values(arguments.model_kwargs)
+    return [
+        ModelSpec(
+            name=name,
+            checkpoint=Path(files[index]) if files else None,
+            use_ema=arguments.use_ema,
+            kwargs=kwargs,
+            random_init=arguments.random_init or (arguments.synthetic and not files),
+            img_size=arguments.img_size,
+        )
+        for index, name in enumerate(names)
+    ]
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    """The settings, checked."""
+    for option, least in (("batch_size", 1), ("workers", 0), ("limit", 1), ("img_size", 1)):
+        value = getattr(arguments, option)
+        if value is not None and value < least:
+            raise UserError(f"--{option.replace('_', '-')} is {value}; expected at least {least}.")
+    try:
+        first, count = (int(part) for part in str(arguments.shard).split("/"))
+        if not 1 <= first <= count:
+            raise ValueError
+    except ValueError as error:
+        raise UserError(f"--shard is {arguments.shard}; expected I/N with 1 <= I <= N, for example 2/8.") from error
+    return Settings(
+        out=Path(arguments.out),
+        device=_device(arguments.device),
+        precision=f"amp-{arguments.amp}" if arguments.amp else "float32",
+        seed=arguments.seed,
+        limit=arguments.limit,
+        model_transform=arguments.transform == "model",
+        batch_size=arguments.batch_size,
+        workers=arguments.workers,
+        compile=arguments.compile,
+        fresh=arguments.fresh,
+        shard=(first - 1, count),
+    )
+
+
+def _device(name: str | None) -> torch.device:
+    if name is None:
+        return default_device()
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0][:120]
+        raise UserError(f"The device {name!r} can not be used ({reason}); expected cpu, cuda or cuda:1.") from error
+    return device
+
+
+def _missing(arguments: argparse.Namespace) -> None:
+    """Says in one sentence what a run still needs."""
+    example = f"vars-eval run --bench {(arguments.bench or ['imagenet-c'])[0]} --model deit_tiny_vars_sd"
+    if not arguments.bench:
+        raise UserError(f"No benchmark is given; pass --bench with one of {', '.join(registry.all_benchmarks())}.")
+    if not arguments.model:
+        raise UserError(
+            f"No model is given for {', '.join(arguments.bench)}; pass --model NAME, --checkpoint FILE where none is "
+            f"published, and --data-dir PATH: {example} --checkpoint W.pth --data-dir D (or try "
+            f"{example} --synthetic)."
+        )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _dry_run(spec: ModelSpec, tasks: list[Task], settings: Settings, imported: list[str]) -> None:
+    """Prints what a run would do for one model."""
+    model = prepare(load_model(spec, imported, settings.seed), settings)
+    for task in tasks:
+        task.benchmark.check_model(model.info, task.dataset)
+        cells, images = len(task.dataset.cells), task.images(settings.limit)
+        time = _duration(estimate_seconds(model, [task], settings))
+        print(f"{spec.name}: {task.benchmark.name}: {cells} cells, {images:,} images, about {time}")
+    print("\n".join(f"  {line}" for line in describe(tasks, model, settings)))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """`vars-eval run`."""
+    from vars_eval.cli import build_parser
+
+    config.apply(arguments, build_parser().parse_args(["run"]))
+    _missing(arguments)
+    chosen = [registry.load(text) for text in arguments.bench]
+    settings = _settings(arguments)
+    specs = _specs(arguments)
+    imported = import_plugins(arguments.imports)
+    for spec in specs:
+        check_name(spec.name, imported)
+    datasets = list(dict.fromkeys(benchmark.dataset for benchmark in chosen))
+    with world() as processes:
+        if processes.main and not arguments.dry_run:
+            store.check_writable(settings.out)
+        if arguments.synthetic:
+            found = synthesize(chosen, settings.out, settings.seed, processes)
+        else:
+            known = sorted({kind.dataset for kind in registry.all_benchmarks().values()})
+            found = paths.resolve(datasets, *paths.parse(arguments.data_dir, known))
+        options = DataOptions(found, arguments.classes == "folders", arguments.allow_partial)
+        tasks = check_tasks(chosen, options)
+        if arguments.dry_run:
+            for spec in specs:
+                _dry_run(spec, tasks, settings, imported)
+            return 0
+        return _score(specs, tasks, settings, imported, processes)
+
+
+def _score(specs: list[ModelSpec], tasks: list[Task], settings: Settings, imported: list[str], processes: World) -> int:
+    """Scores every model and writes the report."""
+    images = len(specs) * sum(task.images(settings.limit) for task in tasks)
+    progress = Progress(images, processes.main)
+    failed = total = 0
+    try:
+        for number, spec in enumerate(specs):
+            model = load_model(spec, imported, settings.seed)
+            if number == 0:
+                progress.say("\n".join(describe(tasks, model, settings)))
+            records = run_model(model, tasks, settings, processes, progress)
+            failed += sum(not record.done for record in records)
+            total += len(records)
+    finally:
+        progress.close()
+    if processes.main:
+        written = tables.write(settings.out)
+        print(tables.summary(settings.out, [spec.name for spec in specs]))
+        print(f"{total - failed} of {total} cells done; {', '.join(str(path) for path in written)}")
+    if failed:
+        progress.say(f"{failed} of {total} cells failed; put the cause right and run the same command again.")
+    return 1 if failed else 0
+
+
+def ls(arguments: argparse.Namespace) -> int:
+    """`vars-eval ls`."""
+    for name, kind in registry.all_benchmarks().items():
+        benchmark = kind()
+        cells = len(benchmark.layout.cells)
+        print(f"{name}: {benchmark.summary}")
+        print(f"  data: {benchmark.dataset}, {benchmark.layout.tree()}; {benchmark.layout.source}")
+        print(f"  protocol: {'; '.join(f'{key}: {value}' for key, value in benchmark.protocol().items())}")
+        print(f"  transform: {benchmark.transform(224).description}; {cells} cell{'s' if cells > 1 else ''}")
+        if benchmark.options():
+            print(f"  options: {', '.join(f'{key}={value}' for key, value in benchmark.options().items())}")
+    imported = import_plugins(arguments.imports)
+    if arguments.filter is None:
+        print(f"models: any of timm's {len(timm.list_models()):,} (with {', '.join(imported)}); vars-eval ls '*vars*'")
+        return 0
+    names = timm.list_models(arguments.filter)
+    if not names:
+        raise UserError(f"No model matches {arguments.filter!r} (imported: {', '.join(imported)}).")
+    print(f"\n{'model':32s} {'trainable M':>11s} {'all M':>8s} {'GMACs':>7s} {'input':>6s}   ({GMACS_CONVENTION})")
+    for name in names:
+        info = wrap(timm.create_model(name), name).info
+        print(
+            f"{name:32s} {info.params_trainable / 1e6:11.3f} {info.params_all / 1e6:8.3f} {info.gmacs:7.3f} "
+            f"{info.img_size:6d}"
+        )
+    return 0
+
+
+def check_data(arguments: argparse.Namespace) -> int:
+    """`vars-eval check-data`."""
+    benchmark = registry.load(arguments.bench)
+    known = sorted({kind.dataset for kind in registry.all_benchmarks().values()})
+    plain, named = paths.parse(arguments.data_dir, known)
+    path = paths.resolve([benchmark.dataset], plain, named)[benchmark.dataset]
+    print(f"expected: {benchmark.layout.tree()}; {benchmark.layout.source}")
+    dataset = check(benchmark.layout, path, arguments.classes == "folders", counter(benchmark.dataset))
+    if not dataset.layout.official:
+        print(f"expected by its own account ({dataset.layout.name}): {dataset.layout.tree()}")
+    cells = f"{len(dataset.cells)} of {len(dataset.layout.cells)} cells"
+    print(f"found: {dataset.images:,} images in {cells} at {dataset.root}")
+    for gap in dataset.gaps:
+        print(f"missing: {gap}")
+    print("complete" if not dataset.gaps else "incomplete: `vars-eval run` needs --allow-partial and marks the row")
+    return 1 if dataset.gaps else 0
+
+
+def report(arguments: argparse.Namespace) -> int:
+    """`vars-eval report`."""
+    for path in tables.write(Path(arguments.out), arguments.reference):
+        print(path)
+    return 0
+
+
+def compare(arguments: argparse.Namespace) -> int:
+    """`vars-eval compare`."""
+    print(comparison(list(store.records(Path(arguments.out))), *arguments.models))
+    return 0

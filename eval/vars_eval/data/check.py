@@ -1,0 +1,118 @@
+"""Compares a tree with what its benchmark expects, before any model runs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vars_eval.data.layout import Cell, Layout, with_manifest
+from vars_eval.data.tree import cell_folder, find_root, list_cell, list_folder
+from vars_eval.errors import UserError
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set that was looked at.
+
+    Attributes:
+        layout: What it should be: official, or from its manifest, or with its own folders as classes.
+        root: Folder that holds the cells.
+        cells: The cells that are there.
+        images: Images found over all cells.
+        gaps: What is missing, a sentence each; empty for a whole data set.
+        own_classes: Whether the tree's own sorted folders are the classes.
+    """
+
+    layout: Layout
+    root: Path
+    cells: tuple[Cell, ...]
+    images: int
+    gaps: tuple[str, ...]
+    own_classes: bool = False
+
+
+def _some(names: list[str]) -> str:
+    """The first few names of a list, with how many more there are."""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _check_cell(layout: Layout, folder: Path, where: str) -> tuple[int, list[str]]:
+    """Number of images of one cell, and its gaps; a tree that can not be this data set raises."""
+    listing = list_cell(folder)
+    if not listing.counts:
+        loose = len(list_folder(folder)[1])
+        found = f"{loose:,} images but no class folders" if loose else "no class folders"
+        raise UserError(f"{folder} holds {found}; {layout.title} is expected as {layout.tree()}.")
+    unknown = sorted(set(listing.counts) - set(layout.classes))
+    if unknown:
+        raise UserError(
+            f"{folder} has {len(unknown)} folders that are no class of {layout.title} ({_some(unknown)}); expected "
+            f"{layout.tree()}; name the right folder, or pass --classes folders to take the tree's own classes."
+        )
+    gaps = []
+    missing = [name for name in layout.classes if name not in listing.counts]
+    if missing:
+        gaps.append(f"{where}: {len(missing)} of {len(layout.classes)} class folders are missing ({_some(missing)})")
+    empty = [name for name, count in listing.counts.items() if count == 0]
+    if empty:
+        gaps.append(f"{where}: {len(empty)} class folders are empty ({_some(empty)})")
+    if layout.images and len(listing.ids) != layout.images:
+        gaps.append(f"{where}: {len(listing.ids):,} images, expected {layout.images:,}")
+    return len(listing.ids), gaps
+
+
+def _own_classes(layout: Layout, root: Path, cells: tuple[Cell, ...]) -> Layout:
+    """The layout with the tree's sorted folders as classes, named after the data set."""
+    folder = cell_folder(root, cells[0])
+    classes = tuple(list_folder(folder)[0])
+    if not classes:
+        raise UserError(f"{folder} has no class folders; expected one folder a class with its images inside.")
+    if layout.official:
+        layout = replace(layout, name=root.resolve().name, images=0, official=False)
+    return replace(layout, classes=classes)
+
+
+def check(
+    layout: Layout, data_dir: Path, own_classes: bool = False, progress: Callable[[int, int], None] | None = None
+) -> DataSet:
+    """Looks at every cell of a data set.
+
+    Args:
+        layout: The official layout.
+        data_dir: The user's folder.
+        own_classes: Whether the tree's own sorted folders are the classes.
+        progress: Called with (cells done, cells in all).
+
+    Returns:
+        What is there, with the gaps.
+
+    Raises:
+        UserError: The folder is missing, or holds something else than this data set.
+    """
+    root = find_root(layout, data_dir)
+    layout = with_manifest(layout, root)
+    present = tuple(cell for cell in layout.cells if cell_folder(root, cell).is_dir())
+    if not present:
+        found = list_folder(root)[0]
+        raise UserError(
+            f"{root} holds none of the {len(layout.cells)} folders of {layout.title} (expected {layout.tree()}, found "
+            f"{_some(found) or 'no folders'}); name the folder that holds {layout.cells[0].folder.split('/')[0]}."
+        )
+    if own_classes:
+        layout = _own_classes(layout, root, present)
+    gaps = []
+    if len(present) < len(layout.cells):
+        absent = [cell.name for cell in layout.cells if cell not in present]
+        gaps.append(f"{len(absent)} of {len(layout.cells)} cells are missing ({_some(absent)})")
+    images = 0
+    for done, cell in enumerate(present):
+        if progress:
+            progress(done, len(present))
+        count, more = _check_cell(layout, cell_folder(root, cell), cell.name)
+        images += count
+        gaps.extend(more)
+    if progress:
+        progress(len(present), len(present))
+    return DataSet(layout, root, present, images, tuple(gaps), own_classes)

@@ -1,0 +1,77 @@
+"""The image transforms of the protocols; Pillow does the resizing, as in the published evaluations."""
+
+from abc import ABC, abstractmethod
+
+from PIL import Image
+from timm.data.transforms_factory import create_transform
+from torch import Tensor
+from torchvision.transforms import functional as tv
+from torchvision.transforms.functional import InterpolationMode
+
+_IMAGENET_C_SIZE = 224
+
+
+class Transform(ABC):
+    """Turns a decoded RGB image into the uint8 tensor (3, S, S) that the model gets; picklable for worker processes."""
+
+    description: str
+    """What it does, in the words of the protocol."""
+
+    note: str = ""
+    """What a reader of the result must know about it, or empty."""
+
+    @abstractmethod
+    def __call__(self, image: Image.Image) -> Tensor:
+        """Returns a (3, S, S) uint8 tensor."""
+
+
+def _tensor(image: Image.Image) -> Tensor:
+    pixels: Tensor = tv.pil_to_tensor(image)
+    return pixels
+
+
+class ResizeCrop(Transform):
+    """Shorter side to int(256 / 224 x S), bicubic, then the centre S x S."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.resize = int(256 / 224 * size)
+        self.description = f"resize {self.resize} bicubic (Pillow), centre crop {size}"
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        """Returns a (3, S, S) uint8 tensor."""
+        image = tv.resize(image, self.resize, InterpolationMode.BICUBIC)
+        return _tensor(tv.center_crop(image, self.size))
+
+
+class CropOnly(Transform):
+    """The centre 224 x 224 as it is (all of an official ImageNet-C image), resampled only for another input size."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.description = f"centre crop {_IMAGENET_C_SIZE}, no resize"
+        if size != _IMAGENET_C_SIZE:
+            self.description = f"centre crop {_IMAGENET_C_SIZE} (or the shorter side), then bicubic to {size} if needed"
+            self.note = f"the model's input is {size}: images of another size were resampled to it"
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        """Returns a (3, S, S) uint8 tensor."""
+        image = tv.center_crop(image, min(_IMAGENET_C_SIZE, *image.size))
+        if image.size != (self.size, self.size):
+            image = tv.resize(image, [self.size, self.size], InterpolationMode.BICUBIC)
+        return _tensor(image)
+
+
+class ModelTransform(Transform):
+    """timm's own evaluation transform of the model: its crop share, mode and filter."""
+
+    def __init__(self, size: int, crop_pct: float, crop_mode: str, interpolation: str) -> None:
+        self.description = f"timm's: crop_pct {crop_pct}, {crop_mode}, {interpolation}, size {size}"
+        self.timm = create_transform(
+            size, crop_pct=crop_pct, crop_mode=crop_mode, interpolation=interpolation, normalize=False
+        )
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        """Returns a (3, S, S) uint8 tensor."""
+        tensor: Tensor = self.timm(image)
+        return tensor

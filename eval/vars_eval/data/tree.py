@@ -1,0 +1,138 @@
+"""Reads a tree of class folders: one scandir a folder, sorted, so that ids and order never depend on the machine."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vars_eval.data.layout import Cell, Layout
+from vars_eval.errors import UserError
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".webp", ".tif", ".tiff"})
+_SAMPLED = 64
+_CHUNK = 1 << 20
+
+
+def is_image(name: str) -> bool:
+    """Whether a file name ends like an image's and is not hidden."""
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122 (hot)
+
+
+def list_folder(folder: Path) -> tuple[list[str], list[str]]:
+    """One scandir.
+
+    Args:
+        folder: Where to look.
+
+    Returns:
+        Sorted names of its sub-folders and of its images.
+
+    Raises:
+        UserError: It is missing, is no folder, or may not be read.
+    """
+    folders, images = [], []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if is_image(entry.name):
+                    images.append(entry.name)
+                elif not entry.name.startswith(".") and entry.is_dir():
+                    folders.append(entry.name)
+    except FileNotFoundError as error:
+        raise UserError(f"The folder {folder} does not exist; check the path.") from error
+    except NotADirectoryError as error:
+        raise UserError(f"{folder} is a file, expected a folder; check the path.") from error
+    except OSError as error:
+        raise UserError(f"The folder {folder} can not be read ({error.strerror}); check its permissions.") from error
+    return sorted(folders), sorted(images)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The images of one cell, sorted by class folder, then by file name.
+
+    Attributes:
+        folder: Folder that holds the class folders.
+        counts: Class folder name -> number of images.
+        ids: "class/file" of every image.
+    """
+
+    folder: Path
+    counts: dict[str, int]
+    ids: tuple[str, ...]
+
+
+def list_cell(folder: Path) -> Listing:
+    """Lists one cell.
+
+    Args:
+        folder: Folder that holds the class folders.
+
+    Raises:
+        UserError: It is missing or can not be read.
+    """
+    counts: dict[str, int] = {}
+    ids: list[str] = []
+    for name in list_folder(folder)[0]:
+        images = list_folder(folder / name)[1]
+        counts[name] = len(images)
+        ids.extend(f"{name}/{image}" for image in images)
+    return Listing(folder, counts, tuple(ids))
+
+
+def find_root(layout: Layout, data_dir: Path) -> Path:
+    """The folder below `data_dir` that holds the cells: itself, or one of the layout's known sub-folders.
+
+    Args:
+        layout: The data set.
+        data_dir: What the user named.
+
+    Raises:
+        UserError: `data_dir` is missing or is no folder.
+    """
+    folders = list_folder(data_dir)[0]
+    return next((data_dir / name for name in layout.subfolders if name in folders), data_dir)
+
+
+def cell_folder(root: Path, cell: Cell) -> Path:
+    """The folder of a cell, below its group's folder where the distribution has one.
+
+    Args:
+        root: As `find_root` gave it.
+        cell: The cell.
+    """
+    if cell.group and not (root / cell.folder).is_dir() and (root / cell.group / cell.folder).is_dir():
+        return root / cell.group / cell.folder
+    return root / cell.folder
+
+
+def ids_hash(ids: Sequence[str]) -> str:
+    """Hash of the image ids in order: equal hashes mean that scores can be paired image by image."""
+    return hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16]
+
+
+def fingerprint(listing: Listing) -> str:
+    """Identifies the data of a cell: the ids of all images and the bytes of 64 of them, evenly spread.
+
+    Reading every byte of 50,000 images would cost as much as scoring them; a data set that was re-encoded, resized or
+    exchanged as a whole is told apart all the same.
+
+    Args:
+        listing: The cell's images.
+
+    Raises:
+        UserError: One of the sampled images can not be read.
+    """
+    digest = hashlib.sha256("\n".join(listing.ids).encode())
+    step = max(len(listing.ids) / _SAMPLED, 1)
+    sample = sorted({int(i * step) for i in range(min(_SAMPLED, len(listing.ids)))})
+    for index in sample:
+        path = listing.folder / listing.ids[index]
+        try:
+            with path.open("rb") as file:
+                while chunk := file.read(_CHUNK):
+                    digest.update(chunk)
+        except OSError as error:
+            raise UserError(f"{path} can not be read ({error.strerror}); check the data set.") from error
+    return digest.hexdigest()[:16]

@@ -1,0 +1,51 @@
+"""How long a run would take, from one timed batch and a few decoded images."""
+
+import time
+from collections.abc import Callable, Sequence
+
+import torch
+
+from vars_eval.data.images import decode
+from vars_eval.data.transforms import Transform
+from vars_eval.data.tree import cell_folder, list_cell
+from vars_eval.job import ImageRef
+from vars_eval.model import PixelModel
+from vars_eval.runner import Settings, Task, select_images, transform_for
+
+
+def estimate_seconds(model: PixelModel, tasks: Sequence[Task], settings: Settings) -> float:
+    """Rough time of a run, from one timed batch of random pixels and a few decoded images; records are not looked at.
+
+    Args:
+        model: On its device.
+        tasks: What would run.
+        settings: How.
+    """
+    size = model.info.img_size
+    pixels = torch.rand(min(settings.batch_size, 8), 3, size, size, device=settings.device)
+
+    def forward() -> None:
+        with torch.no_grad():
+            model(pixels).sum().item()
+
+    forward()
+    per_image = _seconds(forward) / len(pixels)
+    total = 0.0
+    for task in tasks:
+        listing = list_cell(cell_folder(task.dataset.root, task.dataset.cells[0]))
+        transform = transform_for(task, model, settings)
+        sample = select_images(listing, 4)
+
+        def decode_all(sample: list[ImageRef] = sample, transform: Transform = transform) -> None:
+            for image in sample:
+                decode(image.path, transform)
+
+        decoding = _seconds(decode_all) / len(sample) / max(settings.workers, 1)
+        total += task.images(settings.limit) * max(per_image * task.benchmark.cost, decoding)
+    return total
+
+
+def _seconds(function: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start

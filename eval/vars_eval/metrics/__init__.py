@@ -1,0 +1,1 @@
+"""Measures of classification, pure functions of tensors and arrays."""

@@ -1,0 +1,344 @@
+"""Loads any timm model, and wraps it so that it takes pixels in [0, 1] and normalises inside."""
+
+import argparse
+import hashlib
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import timm
+import torch
+from timm.data.config import resolve_model_data_config
+from timm.models import clean_state_dict
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from vars_eval.errors import UserError, did_you_mean
+
+GMACS_CONVENTION = "matmul, convolution, attention; FFT and elementwise count zero"
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """How to get a model.
+
+    Attributes:
+        name: timm name, `hf-hub:` or `local-dir:` name, or `package.module:function`.
+        checkpoint: File with its weights; None for the published ones.
+        use_ema: Take the averaged weights of the checkpoint.
+        kwargs: Further arguments of the constructor; part of the model's identity.
+        random_init: Leave it untrained (initialised from `seed`).
+        img_size: Input side in pixels; None for the model's own.
+    """
+
+    name: str
+    checkpoint: Path | None = None
+    use_ema: bool = False
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    random_init: bool = False
+    img_size: int | None = None
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """Facts about a loaded model that go into each record.
+
+    Attributes:
+        name: As the user named it.
+        kwargs: Constructor arguments.
+        weights: Hash of the state dict.
+        weights_from: "checkpoint", "checkpoint (EMA)", "published", "random, seed 0" or "given".
+        num_classes: Outputs.
+        img_size: Input side in pixels.
+        crop_pct: timm's crop share for `--transform model`.
+        crop_mode: timm's crop mode, likewise.
+        interpolation: timm's filter, likewise.
+        params_trainable: Parameters that training changes.
+        params_all: Parameters and floating-point constants (buffers without BatchNorm's statistics).
+        gmacs: Multiply-adds of one image, in 1e9, by `GMACS_CONVENTION`.
+        num_steps: Recurrent steps, where all its mixers agree on a number.
+    """
+
+    name: str
+    kwargs: dict[str, Any]
+    weights: str
+    weights_from: str
+    num_classes: int
+    img_size: int
+    crop_pct: float
+    crop_mode: str
+    interpolation: str
+    params_trainable: int
+    params_all: int
+    gmacs: float
+    num_steps: int | None
+
+
+class PixelModel(nn.Module):
+    """A classifier on pixels: (B, 3, S, S) in [0, 1] -> logits (B, num_classes).
+
+    Attributes:
+        net: The classifier on normalised images.
+        info: What it is.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, net: nn.Module, mean: tuple[float, ...], std: tuple[float, ...], info: ModelInfo) -> None:
+        super().__init__()
+        self.net = net
+        self.info = info
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Returns the logits of a batch of pixels in [0, 1]."""
+        logits: Tensor = self.net((pixels - self.mean) / self.std)
+        return logits
+
+
+def weights_hash(state: Mapping[str, Tensor]) -> str:
+    """Hash of names, shapes, types and bytes of all weights: the same for one set of weights, whatever file held it."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
+    return digest.hexdigest()[:16]
+
+
+def read_weights(path: Path, use_ema: bool = False) -> dict[str, Tensor]:
+    """Reads a checkpoint of timm's train.py or of a research repository, or a bare state dict.
+
+    Args:
+        path: A `.safetensors` file, or one of `torch.save`, which is read with `weights_only`.
+        use_ema: Take `state_dict_ema` or `model_ema` in place of `state_dict` or `model`.
+
+    Raises:
+        UserError: It is missing, unreadable, holds no weights, or holds no EMA weights.
+    """
+    if not path.is_file():
+        raise UserError(f"The checkpoint {path} does not exist; check the path.")
+    try:
+        if path.suffix == ".safetensors":
+            content: Any = safetensors.torch.load_file(path)
+        else:
+            with torch.serialization.safe_globals([argparse.Namespace]):
+                content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # each reader has its own kinds of failure
+        raise UserError(
+            f"The checkpoint {path} can not be read ({str(error).splitlines()[0][:200]}); expected a safetensors file, "
+            "or a torch.save file that holds tensors and plain values only."
+        ) from error
+    wanted = ("state_dict_ema", "model_ema") if use_ema else ("state_dict", "model")
+    found = next((key for key in wanted if isinstance(content, dict) and isinstance(content.get(key), dict)), None)
+    if use_ema and found is None:
+        raise UserError(f"The checkpoint {path} holds no EMA weights (state_dict_ema or model_ema); drop --use-ema.")
+    state = content[found] if found else content
+    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UserError(
+            f"The checkpoint {path} holds no weights; expected a state dict, alone or under state_dict or model."
+        )
+    return dict(clean_state_dict(state))
+
+
+def load_weights(net: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
+    """Loads weights strictly.
+
+    Args:
+        net: The model.
+        state: Its weights.
+        what: Names both in the error, for example "The checkpoint w.pth does not fit deit_tiny_vars_sd".
+
+    Raises:
+        UserError: They are another model's; the sentence says what differs.
+    """
+    # A model may rename and drop keys while loading, so only the attempt itself can tell what does not fit.
+    try:
+        net.load_state_dict(dict(state))
+    except RuntimeError as error:
+        lines = [line.strip().rstrip(". ") for line in str(error).splitlines()[1:] if line.strip()]
+        details = "; ".join(line[:160] for line in lines[:3]) or str(error)[:200]
+        raise UserError(
+            f"{what} ({details}); name the model that it was trained as, with its --model-kwargs."
+        ) from error
+
+
+def count_gmacs(net: nn.Module, img_size: int) -> float:
+    """Multiply-adds of one image in 1e9, counted while running it once on random pixels (`GMACS_CONVENTION`)."""
+    parameter = next(net.parameters())
+    pixels = torch.rand(1, 3, img_size, img_size, device=parameter.device, dtype=parameter.dtype)
+    was_training = net.training
+    net.eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        net(pixels)
+    net.train(was_training)
+    return float(counter.get_total_flops()) / 2e9
+
+
+def _constants(net: nn.Module) -> int:
+    """Elements of frozen parameters and of floating-point buffers, without the running statistics of BatchNorm."""
+    norms = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
+    buffers = sum(
+        buffer.numel()
+        for module in net.modules()
+        if not isinstance(module, norms)
+        for buffer in module.buffers(recurse=False)
+        if buffer.is_floating_point()
+    )
+    return buffers + sum(parameter.numel() for parameter in net.parameters() if not parameter.requires_grad)
+
+
+def _num_steps(net: nn.Module) -> int | None:
+    found = {steps for module in net.modules() if isinstance(steps := getattr(module, "num_steps", None), int)}
+    return found.pop() if len(found) == 1 else None
+
+
+def _img_size(net: nn.Module, spec_size: int | None, default: tuple[int, ...]) -> int:
+    """Input side: as asked for, else what the patch embedding was built for, else what the configuration says."""
+    size: Any = spec_size or getattr(getattr(net, "patch_embed", None), "img_size", None) or default[1:]
+    height, width = (size, size) if isinstance(size, int) else size
+    if height != width:
+        raise UserError(f"The model takes {height} x {width} pixels; the protocols here are for square images.")
+    return int(height)
+
+
+def wrap(net: nn.Module, name: str, weights_from: str = "given", spec: ModelSpec | None = None) -> PixelModel:
+    """Wraps a model in evaluation mode.
+
+    Args:
+        net: A classifier; mean, std, input size and crop come from its `pretrained_cfg` (timm's defaults without one).
+        name: Name for the records.
+        weights_from: Where the weights came from.
+        spec: How it was built, if by `load_model`.
+
+    Raises:
+        UserError: It does not take three-channel square images.
+    """
+    config = resolve_model_data_config(net)  # type: ignore[no-untyped-call]
+    if config["input_size"][0] != 3 or getattr(net, "in_chans", 3) != 3:
+        raise UserError(f"{name} takes {getattr(net, 'in_chans', config['input_size'][0])} channels, expected 3 (RGB).")
+    img_size = _img_size(net, spec.img_size if spec else None, config["input_size"])
+    net.eval()
+    state = net.state_dict()
+    trainable = sum(parameter.numel() for parameter in net.parameters() if parameter.requires_grad)
+    try:
+        gmacs = count_gmacs(net, img_size)
+    except (RuntimeError, ValueError, AssertionError) as error:
+        raise UserError(
+            f"{name} does not run on a {img_size} x {img_size} image ({str(error).splitlines()[0][:200]}); pass its "
+            "input size with --img-size, or img_size in --model-kwargs where it is fixed when built."
+        ) from error
+    info = ModelInfo(
+        name=name,
+        kwargs=dict(spec.kwargs) if spec else {},
+        weights=weights_hash(state),
+        weights_from=weights_from,
+        num_classes=int(getattr(net, "num_classes", config.get("num_classes", 1000))),
+        img_size=img_size,
+        crop_pct=config["crop_pct"],
+        crop_mode=config["crop_mode"],
+        interpolation=config["interpolation"],
+        params_trainable=trainable,
+        params_all=trainable + _constants(net),
+        gmacs=gmacs,
+        num_steps=_num_steps(net),
+    )
+    return PixelModel(net, config["mean"], config["std"], info)
+
+
+def import_plugins(names: list[str]) -> list[str]:
+    """Imports packages that register models with timm.
+
+    Args:
+        names: Module names.
+
+    Returns:
+        Those that were imported.
+
+    Raises:
+        UserError: One can not be imported.
+    """
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise UserError(f"The package {name} of --import can not be imported ({error}); install it.") from error
+    return names
+
+
+def _is_function(name: str) -> bool:
+    """Whether a model name is `package.module:function` and not one of timm's `scheme:` names."""
+    return ":" in name and not name.startswith(("hf-hub:", "hf_hub:", "local-dir:"))
+
+
+def _build(spec: ModelSpec, pretrained: bool) -> nn.Module:
+    """Builds the network, with published weights if asked for."""
+    if _is_function(spec.name):
+        module, _, function = spec.name.partition(":")
+        try:
+            builder = getattr(importlib.import_module(module), function)
+        except (ImportError, AttributeError) as error:
+            raise UserError(f"The model {spec.name} can not be found ({error}); expected module:function.") from error
+        net = builder(**spec.kwargs)
+        if not isinstance(net, nn.Module):
+            raise UserError(f"{spec.name} returned a {type(net).__name__}, expected a torch module.")
+        return net
+    return timm.create_model(spec.name, pretrained=pretrained, **spec.kwargs)
+
+
+def check_name(name: str, imported: list[str]) -> None:
+    """Refuses a name that timm does not know.
+
+    Args:
+        name: Model name; names with a scheme or a module are only known when they load.
+        imported: Plugins that were imported, for the message.
+
+    Raises:
+        UserError: It is unknown.
+    """
+    if ":" in name or timm.is_model(name):
+        return
+    raise UserError(
+        f"timm has no model {name!r} (imported: {', '.join(imported) or 'no plugin'})."
+        f"{did_you_mean(name, timm.list_models())} Models of another package need --import PACKAGE."
+    )
+
+
+def load_model(spec: ModelSpec, imported: list[str], seed: int = 0) -> PixelModel:
+    """Builds a model and loads its weights.
+
+    Args:
+        spec: Which model and weights.
+        imported: Plugins that were imported, for messages.
+        seed: Initialises a model that stays untrained.
+
+    Raises:
+        UserError: Unknown name or argument, weights that do not fit, or none published.
+    """
+    check_name(spec.name, imported)
+    pretrained = not (spec.checkpoint or spec.random_init or _is_function(spec.name))
+    if spec.random_init:
+        torch.manual_seed(seed)
+    try:
+        net = _build(spec, pretrained)
+    except TypeError as error:
+        raise UserError(
+            f"{spec.name} can not be built with {dict(spec.kwargs)} ({error}); check --model-kwargs."
+        ) from error
+    except (RuntimeError, ValueError, OSError) as error:
+        hint = "pass --checkpoint FILE" if pretrained else "check --model-kwargs"
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise UserError(f"{spec.name} can not be loaded ({reason}); {hint}.") from error
+    weights_from = "published" if pretrained else "given"
+    if spec.random_init:
+        weights_from = f"random, seed {seed}"
+    if spec.checkpoint:
+        state = read_weights(spec.checkpoint, spec.use_ema)
+        load_weights(net, state, f"The checkpoint {spec.checkpoint} does not fit {spec.name}")
+        weights_from = "checkpoint (EMA)" if spec.use_ema else "checkpoint (raw)"
+    return wrap(net, spec.name, weights_from, spec)

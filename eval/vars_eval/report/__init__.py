@@ -1,0 +1,1 @@
+"""Reads the records and writes tables: no state of its own."""

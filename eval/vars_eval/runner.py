@@ -1,0 +1,283 @@
+"""Plans the cells, skips the finished ones, runs the others and records each as soon as it is done."""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vars_eval import provenance, store
+from vars_eval.benchmark import Benchmark, PerImage, Score
+from vars_eval.data.check import DataSet
+from vars_eval.data.layout import Cell
+from vars_eval.data.transforms import ModelTransform, Transform
+from vars_eval.data.tree import Listing, cell_folder, fingerprint, ids_hash, list_cell
+from vars_eval.distributed import World
+from vars_eval.errors import UserError
+from vars_eval.job import BatchSize, ImageRef, Job
+from vars_eval.model import PixelModel
+from vars_eval.progress import Progress
+from vars_eval.store import Key, Record
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to run; what changes a number is in the record's key as well.
+
+    Attributes:
+        out: Results folder.
+        device: Where to compute.
+        precision: One of `job.PRECISIONS`.
+        seed: Seed of the attacks' random starts.
+        limit: Images of each cell, evenly spread; None for all.
+        model_transform: timm's own transform of the model in place of the protocol's.
+        batch_size: Images at once.
+        workers: Decoding processes.
+        compile: Whether the network goes through torch.compile.
+        fresh: Whether finished cells are scored again.
+        shard: (i, n): only every n-th cell, from the i-th (0-based) on.
+    """
+
+    out: Path
+    device: torch.device
+    precision: str = "float32"
+    seed: int = 0
+    limit: int | None = None
+    model_transform: bool = False
+    batch_size: int = 64
+    workers: int = 2
+    compile: bool = False
+    fresh: bool = False
+    shard: tuple[int, int] = (0, 1)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A benchmark on a data set that was checked."""
+
+    benchmark: Benchmark
+    dataset: DataSet
+
+    def images(self, limit: int | None) -> int:
+        """Number of images to score, over all cells."""
+        if limit is None:
+            return self.dataset.images
+        return min(limit * len(self.dataset.cells), self.dataset.images)
+
+
+def column_prefix(task: Task, settings: Settings) -> str:
+    """Leaderboard column of a task: other data and other transforms than the official ones get columns of their own."""
+    layout = task.dataset.layout
+    own = "" if layout.official else "_" + "".join(c if c.isalnum() else "_" for c in layout.name.lower())
+    return task.benchmark.column + own + ("_model_transform" if settings.model_transform else "")
+
+
+def transform_for(task: Task, model: PixelModel, settings: Settings) -> Transform:
+    """The protocol's transform at the model's input size, or timm's own for the model."""
+    info = model.info
+    if settings.model_transform:
+        return ModelTransform(info.img_size, info.crop_pct, info.crop_mode, info.interpolation)
+    return task.benchmark.transform(info.img_size)
+
+
+def select_images(listing: Listing, limit: int | None) -> list[ImageRef]:
+    """All images of a cell, or `limit` of them evenly spread over its classes."""
+    ids = listing.ids
+    if limit is not None and limit < len(ids):
+        ids = tuple(ids[i * len(ids) // limit] for i in range(limit))
+    return [ImageRef(image_id, listing.folder / image_id) for image_id in ids]
+
+
+def _key(task: Task, cell: Cell, model: PixelModel, settings: Settings, transform: Transform, data: str) -> Key:
+    return Key(
+        benchmark=task.benchmark.name,
+        cell=cell.name,
+        column=column_prefix(task, settings),
+        protocol={**task.benchmark.protocol(), "transform": transform.description},
+        model=model.info.name,
+        model_kwargs=model.info.kwargs,
+        weights=model.info.weights,
+        data=data,
+        precision=settings.precision,
+        seed=settings.seed,
+        limit=settings.limit,
+    )
+
+
+def _notes(task: Task, transform: Transform, scored: int, found: int) -> list[str]:
+    notes = [transform.note] if transform.note else []
+    if scored < found:
+        notes.append(f"partial: {scored:,} of {found:,} images")
+    if task.dataset.gaps:
+        notes.append(f"partial: incomplete data ({task.dataset.gaps[0]})")
+    return notes
+
+
+def _merge(parts: Sequence[PerImage], n: int) -> PerImage:
+    """Puts the shards of all processes back in order; each had every size-th image."""
+    merged: PerImage = {}
+    for name, first in parts[0].items():
+        merged[name] = np.zeros(n, first.dtype)
+        for rank, part in enumerate(parts):
+            merged[name][rank :: len(parts)] = part[name]
+    return merged
+
+
+class Runner:
+    """Scores models on tasks.
+
+    Args:
+        settings: How.
+        world: The processes that share the work.
+        progress: Shows how far it is.
+    """
+
+    def __init__(self, settings: Settings, world: World, progress: Progress) -> None:
+        self.settings = settings
+        self.world = world
+        self.progress = progress
+        self.batch = BatchSize(settings.batch_size, progress.say)
+
+    def run(self, model: PixelModel, tasks: Iterable[Task]) -> list[Record]:
+        """Scores a model on every cell of the tasks.
+
+        Args:
+            model: The model, on the settings' device.
+            tasks: Benchmarks with their data.
+
+        Returns:
+            A record for each cell, done or failed; finished ones are taken from the store.
+        """
+        records = []
+        number = 0
+        for task in tasks:
+            transform = transform_for(task, model, self.settings)
+            for cell in task.dataset.cells:
+                mine = number % self.settings.shard[1] == self.settings.shard[0]
+                number += 1
+                if mine:
+                    records.append(self._cell(model, task, cell, transform))
+        return records
+
+    def _cell(self, model: PixelModel, task: Task, cell: Cell, transform: Transform) -> Record:
+        """One cell from the store, or scored and recorded."""
+        settings = self.settings
+        self.progress.start(f"{model.info.name} {task.benchmark.name} {cell.name}")
+        try:
+            listing = list_cell(cell_folder(task.dataset.root, cell))
+            if not listing.ids:
+                raise UserError(f"{listing.folder} holds no images.")
+            key = _key(task, cell, model, settings, transform, fingerprint(listing))
+        except UserError as error:
+            key = _key(task, cell, model, settings, transform, "")
+            return self._finish(key, None, str(error), {}, model, task, [])
+        images = select_images(listing, settings.limit)
+        found: Record | None = self.world.from_main(self._stored(key))
+        if found is not None:
+            self.progress.skip(len(images))
+            return found
+        started = time.time()
+        part, problem = self._score(model, task, images, transform)
+        # Every process must get here, also one that failed, or the others would wait for it.
+        outcomes = self.world.gather((part, problem))
+        problem = next((problem for _, problem in outcomes if problem), "")
+        score = None
+        if not problem:
+            score = Score(_merge([part for part, _ in outcomes], len(images)), ids_hash([image.id for image in images]))
+        seconds = time.time() - started
+        times = {
+            "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
+            "seconds": round(seconds, 3),
+            "images_per_second": round(len(images) / seconds, 2),
+        }
+        return self._finish(
+            key, score, problem, times, model, task, _notes(task, transform, len(images), len(listing.ids))
+        )
+
+    def _stored(self, key: Key) -> Record | None:
+        """The finished record of a cell, unless it is to be scored again or is damaged."""
+        if self.settings.fresh or not self.world.main:
+            return None
+        try:
+            return store.find(key, self.settings.out)
+        except UserError as error:
+            self.progress.say(f"{error} It is scored again now.")
+            return None
+
+    def _score(
+        self, model: PixelModel, task: Task, images: list[ImageRef], transform: Transform
+    ) -> tuple[PerImage, str]:
+        """This process's share of a cell, or the sentence that says why there is none."""
+        settings = self.settings
+        job = Job(
+            model=model,
+            dataset=task.dataset,
+            images=images[self.world.rank :: self.world.size],
+            transform=transform,
+            device=settings.device,
+            precision=settings.precision,
+            seed=settings.seed,
+            workers=settings.workers,
+            batch=self.batch,
+            advance=lambda count: self.progress.advance(count * self.world.size),
+        )
+        try:
+            return task.benchmark.run(job), ""
+        except UserError as error:
+            return {}, str(error)
+        except Exception as error:  # one cell's failure must not take the other cells along
+            return {}, f"{type(error).__name__}: {str(error) or 'no message'}"
+
+    def _finish(
+        self,
+        key: Key,
+        score: Score | None,
+        problem: str,
+        times: dict[str, Any],
+        model: PixelModel,
+        task: Task,
+        notes: list[str],
+    ) -> Record:
+        """Makes the record, writes it, and says so where the cell failed."""
+        layout = task.dataset.layout
+        record = Record(
+            key=key,
+            status="failed" if score is None else "done",
+            error=problem,
+            score=score,
+            dataset={
+                "name": layout.name,
+                "official": layout.official,
+                "cells": len(layout.cells),
+                "gaps": list(task.dataset.gaps),
+            },
+            notes=notes,
+            model=asdict(model.info),
+            software=provenance.software(),
+            host={
+                **provenance.host(self.settings.device),
+                "data_dir": str(task.dataset.root),
+                "batch_size": self.batch.size,
+                "workers": self.settings.workers,
+                "processes": self.world.size,
+                "compiled": self.settings.compile,
+            },
+            times=times,
+        )
+        if self.world.main:
+            store.write(record, self.settings.out)
+            if score is None:
+                self.progress.say(f"failed: {key.model} {key.benchmark} {key.cell}: {problem}")
+        return record
+
+
+def prepare(model: PixelModel, settings: Settings) -> PixelModel:
+    """Puts a model on the device, compiled where asked for."""
+    model = model.to(settings.device)
+    if settings.compile:
+        model.net.compile()
+    return model
