@@ -1,0 +1,61 @@
+"""Token mixers, one file each: (B, N, C) -> (B, N, C) on a fixed grid, found by the name used in model names."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from vars_timm.mixers.global_filter import GlobalFilter
+from vars_timm.mixers.mixer import Mixer
+from vars_timm.mixers.performer import Performer
+from vars_timm.mixers.softmax import Softmax
+from vars_timm.mixers.vars_d import VarsD
+from vars_timm.mixers.vars_s import VarsS
+from vars_timm.mixers.vars_sd import VarsSD
+
+MIXERS: dict[str, type[Mixer]] = {
+    "softmax": Softmax,
+    "performer": Performer,
+    "filter": GlobalFilter,
+    "vars_s": VarsS,
+    "vars_d": VarsD,
+    "vars_sd": VarsSD,
+}
+
+
+def create_mixer(
+    name: str,
+    dim: int,
+    grid: tuple[int, int],
+    *,
+    num_steps: int | None = None,
+    lam: float | None = None,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+    **options: Any,
+) -> Mixer:
+    """Build a mixer by its name.
+
+    Args:
+        name: A key of MIXERS.
+        dim: C, the width of a token.
+        grid: (H, W) of the tokens.
+        num_steps: Number of updates of a VARS mixer; None for its default.
+        lam: Weight of the sparsity term of a VARS mixer; None for its default.
+        device: Where the parameters live.
+        dtype: Type of the parameters.
+        **options: Further arguments of the mixer.
+
+    Raises:
+        TypeError: If the mixer has no such argument.
+        ValueError: If no mixer has this name, or the mixer refuses a value.
+    """
+    if name not in MIXERS:
+        raise ValueError(f"mixer must be one of {', '.join(MIXERS)}, got {name!r}")
+    dynamics = {key: value for key, value in (("num_steps", num_steps), ("lam", lam)) if value is not None}
+    # The classes agree in (dim, grid) and differ in their options.
+    build: Callable[..., Mixer] = MIXERS[name]
+    return build(dim, grid, **{**options, **dynamics}, device=device, dtype=dtype)
+
+
+__all__ = ["MIXERS", "GlobalFilter", "Mixer", "Performer", "Softmax", "VarsD", "VarsS", "VarsSD", "create_mixer"]

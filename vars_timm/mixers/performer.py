@@ -1,0 +1,58 @@
+"""Performer attention: softmax-like attention in linear time, through positive random features."""
+
+import torch
+from torch import Tensor, nn
+
+from vars_timm.mixers.mixer import Mixer, at_least_float32, count_heads, merge_heads, split_heads
+from vars_timm.sparse import random_features
+
+
+class Performer(Mixer):
+    """phi(q) (phi(k)^T v) / (phi(q) phi(k)^T 1), multiplied in this order, so that no N x N matrix is formed.
+
+    Queries and keys are unit-normalised, so the kernel is exp(cos(q, k)). The features are drawn once and kept.
+    """
+
+    rand_matrix: Tensor
+
+    def __init__(
+        self,
+        dim: int,
+        grid: tuple[int, int],
+        *,
+        head_dim: int = 64,
+        ratio: int = 2,
+        qkv_bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        """Build the layer.
+
+        Args:
+            dim: C, the width of a token.
+            grid: (H, W) of the tokens; attention itself takes any number of them.
+            head_dim: d, the width of a head.
+            ratio: Random features per head, in units of d.
+            qkv_bias: Whether the joint projection has a bias.
+            device: Where the parameters live.
+            dtype: Type of the parameters.
+
+        Raises:
+            ValueError: If head_dim does not divide dim.
+        """
+        super().__init__(dim, grid)
+        heads = count_heads(dim, head_dim)
+        self.head_dim = head_dim
+        self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias, device=device, dtype=dtype)
+        self.proj = nn.Linear(dim, dim, device=device, dtype=dtype)
+        features = torch.randn(heads, head_dim, ratio * head_dim, device=device, dtype=dtype)
+        self.register_buffer("rand_matrix", features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mix tokens, (B, N, C) -> (B, N, C)."""
+        q, k, v = map(at_least_float32, split_heads(self.qkv(x), 3, self.head_dim))
+        projection = at_least_float32(self.rand_matrix)
+        q, k = random_features(q, projection), random_features(k, projection)
+        weight = q @ k.sum(dim=-2).unsqueeze(-1)
+        mixed = q @ (k.transpose(-2, -1) @ v) / weight
+        return self.proj(merge_heads(mixed).to(x.dtype))

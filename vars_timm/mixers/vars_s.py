@@ -1,0 +1,149 @@
+"""VARS-S: sparse reconstruction of every channel's map in a static, convolutional dictionary."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from vars_timm.mixers.mixer import Mixer, at_least_float32, check_dynamics
+from vars_timm.mixers.token_norm import TokenBatchNorm
+from vars_timm.sparse import ista, soft_threshold
+
+REFRESH_EVERY = 100
+REFRESH_MOMENTUM = 0.1
+
+
+class VarsS(Mixer):
+    """VARS with a static dictionary, as released: r global circular convolutions a channel, learned as spectra k.
+
+    Per channel: b_j = k_j * X for X = v(x), G = k k^H per frequency, ISTA with the soft threshold and step 1 / L,
+    then the decoding sum_j conj(k_j) * u_j, one more convolution (kernel2), BatchNorm and proj.
+
+    L is the largest singular value of Re G over the frequencies, stored per channel. A training forward refreshes it
+    with momentum 0.1 on every 100th call, as the released training loop does; `step` counts the calls.
+
+    Attributes:
+        num_steps: Number of ISTA updates; may be changed on a built model.
+        lam: Weight of the sparsity term; may be changed on a built model.
+    """
+
+    brings_norm: ClassVar[bool] = True
+    L: Tensor
+    step: Tensor
+
+    def __init__(
+        self,
+        dim: int,
+        grid: tuple[int, int],
+        *,
+        codes_per_channel: int = 5,
+        lam: float = 3.5,
+        num_steps: int = 3,
+        projections: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        """Build the layer.
+
+        Args:
+            dim: C, the width of a token.
+            grid: (H, W) of the tokens, which fixes the size of the kernels.
+            codes_per_channel: r, the number of kernels and of code maps of a channel.
+            lam: Weight of the sparsity term, 0 or more.
+            num_steps: Number of ISTA updates, 0 or more.
+            projections: Whether there are v, kernel2 and proj around the dictionary. Without them the layer has the
+                size of codes_per_channel global filters.
+            device: Where the parameters live.
+            dtype: Type of the parameters.
+
+        Raises:
+            ValueError: If lam or num_steps is negative.
+        """
+        super().__init__(dim, grid)
+        check_dynamics(num_steps, lam)
+        self.lam = lam
+        self.num_steps = num_steps
+        height, width = grid
+        spectrum = (1, height, width // 2 + 1, 2)
+        kernel = 0.06 * torch.randn(dim, codes_per_channel, *spectrum, device=device, dtype=dtype)
+        energy = kernel.square().sum(dim=(2, 3, 4, 5), keepdim=True)
+        # About unit-norm atoms in space: the half spectrum holds about half of the energy.
+        self.kernel = nn.Parameter(kernel / (2 * energy / (height * width)).sqrt())
+        self.kernel2 = (
+            nn.Parameter(0.02 * torch.randn(dim, 1, *spectrum, device=device, dtype=dtype)) if projections else None
+        )
+        self.v = nn.Linear(dim, dim, device=device, dtype=dtype) if projections else nn.Identity()
+        self.norm = TokenBatchNorm(dim, device=device, dtype=dtype)
+        self.proj = nn.Linear(dim, dim, device=device, dtype=dtype) if projections else nn.Identity()
+        self.register_buffer("L", torch.zeros(dim, device=device, dtype=dtype))
+        self.register_buffer("step", torch.zeros((), device=device, dtype=torch.long))
+        self.update_L(1.0)
+
+    @torch.no_grad()
+    def update_L(self, momentum: float | Tensor) -> None:
+        """Move L towards the largest singular value of Re G over the frequencies: L <- (1 - a) L + a sigma.
+
+        With p = Re k and q = Im k in R^r, Re G = p p^T + q q^T has the largest singular value
+        (|p|^2 + |q|^2) / 2 + sqrt(((|p|^2 - |q|^2) / 2)^2 + (p . q)^2).
+
+        Args:
+            momentum: a, from 0 (keep L) to 1 (replace it).
+        """
+        p, q = at_least_float32(self.kernel).unbind(dim=-1)
+        pp, qq, pq = p.square().sum(dim=1), q.square().sum(dim=1), (p * q).sum(dim=1)
+        sigma = (pp + qq) / 2 + torch.hypot((pp - qq) / 2, pq)
+        self.L.lerp_(sigma.amax(dim=(1, 2, 3)).to(self.L.dtype), momentum)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The sparse codes of tokens after the last step, (B, N, C) -> (B, C, r, H, W)."""
+        image = at_least_float32(self.v(x)).transpose(1, 2).unflatten(2, self.grid)
+        k = _spectrum(self.kernel)
+        # A fresh tensor: a later refresh of L must not touch what a pending backward pass has saved.
+        step_size = 1 / at_least_float32(self.L)[:, None, None, None]
+        return ista(
+            self._to_space(k * _to_frequency(image.unsqueeze(2))),
+            # G is rank one at every frequency, so it is applied without being formed.
+            lambda u: self._to_space(k * _inner(k, _to_frequency(u))),
+            soft_threshold,
+            step_size=step_size,
+            threshold=self.lam,
+            num_steps=self.num_steps,
+        )
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """The maps that codes stand for, (B, C, r, H, W) -> (B, C, H, W)."""
+        image = self._to_space(_inner(_spectrum(self.kernel), _to_frequency(codes)))
+        if self.kernel2 is not None:
+            # Not one product in the frequency domain: going to space drops the non-Hermitian part in between.
+            image = self._to_space(_spectrum(self.kernel2) * _to_frequency(image))
+        return image.squeeze(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mix tokens, (B, N, C) -> (B, N, C)."""
+        if self.training:
+            self._refresh_L()
+        tokens = self.decode(self.encode(x)).flatten(2).transpose(1, 2)
+        return self.proj(self.norm(tokens.to(x.dtype)))
+
+    def _refresh_L(self) -> None:
+        # Arithmetic in place of a branch on the counter, which would break a compiled graph.
+        due = (self.step > 0) & (self.step % REFRESH_EVERY == 0)
+        self.update_L(REFRESH_MOMENTUM * due.to(self.L.dtype))
+        self.step += 1
+
+    def _to_space(self, spectrum: Tensor) -> Tensor:
+        return torch.fft.irfft2(spectrum, s=self.grid, norm="ortho")
+
+
+def _to_frequency(image: Tensor) -> Tensor:
+    return torch.fft.rfft2(image, norm="ortho")
+
+
+def _spectrum(kernel: Tensor) -> Tensor:
+    """(C, r, 1, H, F, 2) real -> (C, r, H, F) complex, F = W // 2 + 1."""
+    return torch.view_as_complex(at_least_float32(kernel)).squeeze(2)
+
+
+def _inner(k: Tensor, u: Tensor) -> Tensor:
+    """k^H u over the codes of a channel: (C, r, H, F), (B, C, r, H, F) -> (B, C, 1, H, F)."""
+    return (k.conj() * u).sum(dim=2, keepdim=True)

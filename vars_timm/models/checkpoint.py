@@ -1,0 +1,62 @@
+"""Checkpoints: the names of the released VARS and RVT weights, in the terms of the models here."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def rename_released(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Give a released state dict the names used here; one that already has them comes back as it is.
+
+    The parts of the released VARS-S block move into its mixer, which also gets the counter that no released checkpoint
+    has. Constants that are stored and never read are dropped: `L` of VARS-D and VARS-SD, `kernel_norm` of VARS-S and
+    the `att_mask` beside random features.
+
+    Args:
+        state_dict: Name -> tensor, of a model, a block or a layer.
+
+    Returns:
+        A new dict; the tensors are shared.
+    """
+    # A released VARS-S block is known by its BatchNorm in front of the projection.
+    blocks = [name.removesuffix("norm1.bn.weight") for name in state_dict if name.endswith("norm1.bn.weight")]
+    moved = {old: prefix + new for prefix in blocks for old, new in _vars_s_names(prefix, state_dict)}
+    renamed = {moved.get(name, name): tensor for name, tensor in state_dict.items() if not _is_dead(name, state_dict)}
+    for prefix in blocks:
+        renamed[f"{prefix}attn.step"] = torch.zeros((), dtype=torch.long)
+    return renamed
+
+
+def unwrap_and_rename(state_dict: Mapping[str, Any], model: nn.Module) -> dict[str, Tensor]:
+    """Checkpoint filter of timm: take the weights out of a training checkpoint and give them the names used here."""
+    return rename_released(state_dict.get("model", state_dict))
+
+
+def rename_on_load(module: nn.Module, state_dict: dict[str, Tensor], prefix: str, *_: object) -> None:
+    """Pre-hook of load_state_dict: lets a model load released checkpoints, strictly."""
+    own = {name.removeprefix(prefix): state_dict.pop(name) for name in list(state_dict) if name.startswith(prefix)}
+    state_dict.update({prefix + name: tensor for name, tensor in rename_released(own).items()})
+
+
+def _vars_s_names(prefix: str, state_dict: Mapping[str, Tensor]) -> list[tuple[str, str]]:
+    pairs = []
+    for name in state_dict:
+        if name.startswith(prefix):
+            part = name.removeprefix(prefix)
+            if part in ("L", "kernel", "kernel2") or part.startswith(("v.", "proj.")):
+                pairs.append((name, f"attn.{part}"))
+            elif part.startswith("norm1.bn."):
+                pairs.append((name, f"attn.norm.{part.removeprefix('norm1.')}"))
+    return pairs
+
+
+def _is_dead(name: str, state_dict: Mapping[str, Tensor]) -> bool:
+    prefix, _, last = name.rpartition(".")
+    beside = f"{prefix}." if prefix else ""
+    return (
+        last == "kernel_norm"
+        or (last == "L" and f"{beside}learned_L" in state_dict)
+        or (last == "att_mask" and f"{beside}rand_matrix" in state_dict)
+    )

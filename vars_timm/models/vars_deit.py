@@ -1,0 +1,159 @@
+"""DeiT with a choice of token mixer.
+
+RVT's stem, pre-norm blocks with a Linear MLP, LayerNorm, mean over the tokens, no class token: the design that has the
+sizes of the paper's Table 2.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+
+from vars_timm.mixers import create_mixer
+from vars_timm.models.blocks import Block
+from vars_timm.models.checkpoint import unwrap_and_rename
+from vars_timm.models.config import default_cfg
+from vars_timm.models.isotropic import Isotropic
+from vars_timm.models.mlp import Mlp
+from vars_timm.models.stem import ConvStem, Size
+
+
+class VarsDeiT(Isotropic):
+    """A stack of equal blocks, as in DeiT."""
+
+    def __init__(
+        self,
+        img_size: Size = 224,
+        patch_size: int = 16,
+        in_chans: int = 3,
+        num_classes: int = 1000,
+        global_pool: str = "avg",
+        *,
+        embed_dim: int = 192,
+        depth: int = 12,
+        mlp_ratio: int = 4,
+        mixer: str = "softmax",
+        mixer_args: Mapping[str, Any] | None = None,
+        num_steps: int | None = None,
+        lam: float | None = None,
+        pos_embed: bool = True,
+        drop_rate: float = 0.0,
+        proj_drop_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        """Build the model.
+
+        Args:
+            img_size: Side of the images, or (H, W).
+            patch_size: Side of a patch, a multiple of 4 that divides the image.
+            in_chans: Channels of an image.
+            num_classes: Number of outputs, 0 for none.
+            global_pool: "avg", or "" for no pooling.
+            embed_dim: Width of a token.
+            depth: Number of blocks.
+            mlp_ratio: Width of the MLP's hidden layer, in units of embed_dim.
+            mixer: Name of the token mixer.
+            mixer_args: Further arguments of the mixer.
+            num_steps: Number of updates of a VARS mixer; None for its default.
+            lam: Weight of the sparsity term of a VARS mixer; None for its default.
+            pos_embed: Whether there is a learned position embedding.
+            drop_rate: Dropout in front of the head.
+            proj_drop_rate: Dropout behind the mixers and in the MLPs.
+            drop_path_rate: Drop path of the last block; it grows linearly from 0 in the first.
+            device: Where the parameters live.
+            dtype: Type of the parameters.
+
+        Raises:
+            TypeError: If the mixer has no such argument.
+            ValueError: If a value is out of range or sizes do not fit together.
+        """
+        stem = ConvStem(img_size, patch_size, in_chans, embed_dim, device=device, dtype=dtype)
+
+        def block(index: int) -> Block:
+            return Block(
+                create_mixer(
+                    mixer,
+                    embed_dim,
+                    stem.grid_size,
+                    num_steps=num_steps,
+                    lam=lam,
+                    device=device,
+                    dtype=dtype,
+                    **(mixer_args or {}),
+                ),
+                Mlp(embed_dim, mlp_ratio * embed_dim, drop=proj_drop_rate, device=device, dtype=dtype),
+                drop=proj_drop_rate,
+                drop_path=drop_path_rate * index / max(depth - 1, 1),
+                device=device,
+                dtype=dtype,
+            )
+
+        super().__init__(
+            stem,
+            embed_dim,
+            map(block, range(depth)),
+            pos_embed=pos_embed,
+            num_classes=num_classes,
+            in_chans=in_chans,
+            global_pool=global_pool,
+            drop_rate=drop_rate,
+            device=device,
+            dtype=dtype,
+        )
+
+
+def _create(variant: str, pretrained: bool, **kwargs: Any) -> VarsDeiT:
+    return build_model_with_cfg(VarsDeiT, variant, pretrained, pretrained_filter_fn=unwrap_and_rename, **kwargs)
+
+
+default_cfgs = generate_default_cfgs(
+    {
+        "deit_tiny_softmax.untrained": default_cfg(),
+        "deit_tiny_performer.untrained": default_cfg(),
+        "deit_tiny_vars_s.untrained": default_cfg(),
+        "deit_tiny_vars_d.untrained": default_cfg(),
+        "deit_tiny_vars_sd.untrained": default_cfg(),
+    }
+)
+
+
+@register_model
+def deit_tiny_softmax(pretrained: bool = False, **kwargs: Any) -> VarsDeiT:
+    """DeiT-Ti with softmax attention: width 192, 12 blocks, 3 heads."""
+    args = {"mixer": "softmax", "mixer_args": {"head_dim": 64}}
+    return _create("deit_tiny_softmax", pretrained, **{**args, **kwargs})
+
+
+@register_model
+def deit_tiny_performer(pretrained: bool = False, **kwargs: Any) -> VarsDeiT:
+    """DeiT-Ti with Performer attention, 2 d random features a head."""
+    args = {"mixer": "performer", "mixer_args": {"head_dim": 64}}
+    return _create("deit_tiny_performer", pretrained, **{**args, **kwargs})
+
+
+@register_model
+def deit_tiny_vars_s(pretrained: bool = False, **kwargs: Any) -> VarsDeiT:
+    """DeiT-Ti with VARS-S, 3 codes a channel; with a position embedding, as a circular convolution has none."""
+    args = {"mixer": "vars_s", "mixer_args": {"codes_per_channel": 3}}
+    return _create("deit_tiny_vars_s", pretrained, **{**args, **kwargs})
+
+
+@register_model
+def deit_tiny_vars_d(pretrained: bool = False, **kwargs: Any) -> VarsDeiT:
+    """DeiT-Ti with VARS-D, 2 d dynamic atoms a head."""
+    args = {"mixer": "vars_d", "mixer_args": {"head_dim": 64, "ratio": 2}}
+    return _create("deit_tiny_vars_d", pretrained, **{**args, **kwargs})
+
+
+@register_model
+def deit_tiny_vars_sd(pretrained: bool = False, **kwargs: Any) -> VarsDeiT:
+    """DeiT-Ti with VARS-SD, d dynamic and d static atoms a head; the static ones stand for a position embedding."""
+    args = {
+        "mixer": "vars_sd",
+        "mixer_args": {"head_dim": 64, "ratio": 1, "static_ratio": 1},
+        "pos_embed": False,
+    }
+    return _create("deit_tiny_vars_sd", pretrained, **{**args, **kwargs})

@@ -1,0 +1,32 @@
+"""Shrinkage: what makes codes sparse. Each function pulls z towards zero by the threshold t."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def soft_threshold(z: Tensor, t: Tensor | float) -> Tensor:
+    """sign(z) relu(|z| - t), the proximal map of t |z|_1 (the paper's eq. 10-12; VARS-S).
+
+    Args:
+        z: Codes, any shape.
+        t: Threshold, broadcast against z.
+
+    Returns:
+        Shrunken codes in the shape of z; exactly zero where |z| <= t.
+    """
+    return z.sign() * F.relu(z.abs() - t)
+
+
+def gelu_threshold(z: Tensor, t: Tensor | float) -> Tensor:
+    """sign(z) gelu(|z| - t), the released variant of VARS-D and VARS-SD.
+
+    Unlike the soft threshold it leaves small codes of the opposite sign instead of zeros, and jumps at z = 0.
+
+    Args:
+        z: Codes, any shape.
+        t: Threshold, broadcast against z.
+
+    Returns:
+        Shrunken codes in the shape of z.
+    """
+    return z.sign() * F.gelu(z.abs() - t)
