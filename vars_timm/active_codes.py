@@ -5,6 +5,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from vars_timm.mixers import SparseMixer
+
 
 @torch.no_grad()
 def active_codes(model: nn.Module, images: Tensor) -> dict[str, float]:
@@ -21,14 +23,14 @@ def active_codes(model: nn.Module, images: Tensor) -> dict[str, float]:
     """
     shares: dict[str, float] = {}
 
-    def measure(block: str, mixer: nn.Module, inputs: tuple[Tensor]) -> None:
+    def measure(block: str, mixer: SparseMixer, inputs: tuple[Tensor]) -> None:
         codes = mixer.encode(*inputs)
         shares[block] = codes.count_nonzero().item() / codes.numel()
 
     hooks = [
         module.register_forward_pre_hook(partial(measure, name.rpartition(".")[0]))
         for name, module in model.named_modules()
-        if hasattr(module, "encode")
+        if isinstance(module, SparseMixer)
     ]
     was_training = model.training
     try:

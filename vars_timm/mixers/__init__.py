@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from vars_timm.mixers.global_filter import GlobalFilter
-from vars_timm.mixers.mixer import Mixer
+from vars_timm.mixers.mixer import Mixer, SparseMixer
 from vars_timm.mixers.performer import Performer
 from vars_timm.mixers.softmax import Softmax
 from vars_timm.mixers.vars_d import VarsD
@@ -58,4 +58,15 @@ def create_mixer(
     return build(dim, grid, **{**options, **dynamics}, device=device, dtype=dtype)
 
 
-__all__ = ["MIXERS", "GlobalFilter", "Mixer", "Performer", "Softmax", "VarsD", "VarsS", "VarsSD", "create_mixer"]
+__all__ = [
+    "MIXERS",
+    "GlobalFilter",
+    "Mixer",
+    "Performer",
+    "Softmax",
+    "SparseMixer",
+    "VarsD",
+    "VarsS",
+    "VarsSD",
+    "create_mixer",
+]

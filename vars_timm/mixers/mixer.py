@@ -24,6 +24,33 @@ class Mixer(nn.Module):
         self.grid = grid
 
 
+class SparseMixer(Mixer):
+    """A mixer whose output is the sparse reconstruction of its input: one of the VARS family.
+
+    Attributes:
+        num_steps: Number of updates of the codes; may be changed on a built model.
+        lam: Weight of the sparsity term; may be changed on a built model.
+    """
+
+    def __init__(self, dim: int, grid: tuple[int, int], *, num_steps: int, lam: float) -> None:
+        """Take the settings of the dynamics.
+
+        Raises:
+            ValueError: If num_steps or lam is negative.
+        """
+        super().__init__(dim, grid)
+        if num_steps < 0:
+            raise ValueError(f"num_steps must be 0 or more, got {num_steps}; 0 keeps the thresholded encoding")
+        if lam < 0:
+            raise ValueError(f"lam must be 0 or more, got {lam}; 0 switches the sparsity off")
+        self.num_steps = num_steps
+        self.lam = lam
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The codes of tokens (B, N, C) after the last step, (B, ...)."""
+        raise NotImplementedError
+
+
 def count_heads(dim: int, head_dim: int) -> int:
     """The number of heads of width head_dim in a token of width dim.
 
@@ -49,15 +76,3 @@ def merge_heads(x: Tensor) -> Tensor:
 def at_least_float32(x: Tensor) -> Tensor:
     """Upcast the half types, whose range the exponentials and norms leave and which FFTs refuse; keep the others."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
-def check_dynamics(num_steps: int, lam: float) -> None:
-    """Check the settings of the sparse dynamics.
-
-    Raises:
-        ValueError: If num_steps or lam is negative.
-    """
-    if num_steps < 0:
-        raise ValueError(f"num_steps must be 0 or more, got {num_steps}; 0 keeps the thresholded encoding")
-    if lam < 0:
-        raise ValueError(f"lam must be 0 or more, got {lam}; 0 switches the sparsity off")

@@ -3,19 +3,15 @@
 import torch
 from torch import Tensor, nn
 
-from vars_timm.mixers.mixer import Mixer, at_least_float32, check_dynamics, count_heads, merge_heads, split_heads
+from vars_timm.mixers.mixer import SparseMixer, at_least_float32, count_heads, merge_heads, split_heads
 from vars_timm.sparse import gelu_threshold, ista, normalise_atoms, random_features
 
 
-class VarsD(Mixer):
+class VarsD(SparseMixer):
     """VARS with a dynamic dictionary, as released: per head, atoms P = random features of q, unit-norm over tokens.
 
     b = P^T v, G = P^T P, G' = Q G Q with Q = learned_k; the codes follow ISTA with the GELU threshold, step
     learned_L / L and threshold learned_lam * lam, where L = 1 + |G|_inf carries no gradient. Output: P u, projected.
-
-    Attributes:
-        num_steps: Number of ISTA updates; may be changed on a built model.
-        lam: Weight of the sparsity term; may be changed on a built model.
     """
 
     rand_matrix: Tensor
@@ -49,12 +45,9 @@ class VarsD(Mixer):
         Raises:
             ValueError: If head_dim does not divide dim, or lam or num_steps is negative.
         """
-        super().__init__(dim, grid)
-        check_dynamics(num_steps, lam)
+        super().__init__(dim, grid, num_steps=num_steps, lam=lam)
         heads, atoms = count_heads(dim, head_dim), ratio * head_dim
         self.head_dim = head_dim
-        self.lam = lam
-        self.num_steps = num_steps
         # Queries (which are the keys) and values; the name is that of the released checkpoints.
         self.qkv = nn.Linear(dim, 2 * dim, bias=qkv_bias, device=device, dtype=dtype)
         self.proj = nn.Linear(dim, dim, device=device, dtype=dtype)

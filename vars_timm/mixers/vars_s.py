@@ -5,7 +5,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from vars_timm.mixers.mixer import Mixer, at_least_float32, check_dynamics
+from vars_timm.mixers.mixer import SparseMixer, at_least_float32
 from vars_timm.mixers.token_norm import TokenBatchNorm
 from vars_timm.sparse import ista, soft_threshold
 
@@ -13,7 +13,7 @@ REFRESH_EVERY = 100
 REFRESH_MOMENTUM = 0.1
 
 
-class VarsS(Mixer):
+class VarsS(SparseMixer):
     """VARS with a static dictionary, as released: r global circular convolutions a channel, learned as spectra k.
 
     Per channel: b_j = k_j * X for X = v(x), G = k k^H per frequency, ISTA with the soft threshold and step 1 / L,
@@ -21,10 +21,6 @@ class VarsS(Mixer):
 
     L is the largest singular value of Re G over the frequencies, stored per channel. A training forward refreshes it
     with momentum 0.1 on every 100th call, as the released training loop does; `step` counts the calls.
-
-    Attributes:
-        num_steps: Number of ISTA updates; may be changed on a built model.
-        lam: Weight of the sparsity term; may be changed on a built model.
     """
 
     brings_norm: ClassVar[bool] = True
@@ -59,10 +55,7 @@ class VarsS(Mixer):
         Raises:
             ValueError: If lam or num_steps is negative.
         """
-        super().__init__(dim, grid)
-        check_dynamics(num_steps, lam)
-        self.lam = lam
-        self.num_steps = num_steps
+        super().__init__(dim, grid, num_steps=num_steps, lam=lam)
         height, width = grid
         spectrum = (1, height, width // 2 + 1, 2)
         kernel = 0.06 * torch.randn(dim, codes_per_channel, *spectrum, device=device, dtype=dtype)

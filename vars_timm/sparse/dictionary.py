@@ -21,8 +21,9 @@ def random_features(x: Tensor, projection: Tensor) -> Tensor:
     unit = F.normalize(x, dim=-1, eps=EPS)
     # |xh|^2 is 1 but for a zero vector, where it is 0.
     half_square = unit.square().sum(dim=-1, keepdim=True) / 2
-    num_features: int = projection.shape[-1]
-    return (unit @ projection - half_square).exp() * num_features**-0.5
+    num_features = projection.shape[-1]
+    features: Tensor = (unit @ projection - half_square).exp() * num_features**-0.5
+    return features
 
 
 def normalise_atoms(atoms: Tensor) -> Tensor:

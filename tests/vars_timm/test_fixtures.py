@@ -1,0 +1,153 @@
+"""Outputs, gradients and statistics of the released layers, blocks and models, recorded once and reproduced here.
+
+Every case is a JSON that says how it was built and a safetensors file of the same name. VARS_FIXTURES names another
+folder of cases.
+"""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from vars_timm.mixers import Performer, VarsD, VarsS, VarsSD
+from vars_timm.models.blocks import Block
+from vars_timm.models.checkpoint import rename_released
+from vars_timm.models.mlp import ConvMlp
+from vars_timm.models.vars_rvt import VarsRVT
+
+FOLDER = Path(os.environ.get("VARS_FIXTURES", Path(__file__).parents[1] / "fixtures"))
+CASES = sorted(FOLDER.glob("*.json"))
+
+# In train mode the statistics of the next BatchNorm remove these biases: their true gradient is 0, ours is rounding.
+BEFORE_BATCH_NORM = re.compile(r"(patch_embed\.proj\.0|norm2|norm2\.bn|mlp\.(fc1|dwconv|fc2))\.bias$")
+
+
+def attention_args(spec):
+    made, config = spec["constructor"], spec["config"]
+    side = round(spec["output_shape"][1] ** 0.5)
+    return {
+        "dim": made["dim"],
+        "grid": (side, side),
+        "head_dim": made["dim"] // made["num_heads"],
+        "qkv_bias": made["qkv_bias"],
+    }, {"ratio": config["rand_feat_dim_ratio"], "lam": config["lam"], "num_steps": config["num_step"]}
+
+
+def performer(spec):
+    return Performer(**attention_args(spec)[0])
+
+
+def vars_d(spec):
+    shape, dynamics = attention_args(spec)
+    return VarsD(**shape, **dynamics)
+
+
+def vars_sd(spec):
+    shape, dynamics = attention_args(spec)
+    return VarsSD(**shape, **dynamics, static_ratio=dynamics["ratio"])
+
+
+def vars_s_block(spec):
+    made = spec["constructor"]
+    dim, grid = made["dim"], (made["image_size"],) * 2
+    mixer = VarsS(dim, grid, codes_per_channel=made["int_dim_ratio"], lam=made["lam"])
+    return Block(mixer, ConvMlp(dim, 4 * dim, grid))
+
+
+def rvt(spec):
+    made, config = spec["constructor"], spec["config"]
+    assert made["patch_size"] == made["stride"]
+    head_dim = made["base_dims"][0]
+    attention = {"head_dim": head_dim}
+    dynamics = {"num_steps": config["num_step"], "lam": config["lam"]}
+    ratio = config["rand_feat_dim_ratio"]
+    mixer, options = {
+        "self-att": ("softmax", {"mixer_args": attention}),
+        "perf": ("performer", {"mixer_args": attention}),
+        "vars_s": ("vars_s", {}),
+        "vars_d": ("vars_d", {"mixer_args": {**attention, "ratio": ratio}, **dynamics}),
+        "vars_sd": ("vars_sd", {"mixer_args": {**attention, "ratio": ratio, "static_ratio": ratio}, **dynamics}),
+    }[config["attention"]]
+    return VarsRVT(
+        img_size=made["image_size"],
+        patch_size=made["patch_size"],
+        num_classes=made["num_classes"],
+        embed_dims=[base * heads for base, heads in zip(made["base_dims"], made["heads"], strict=True)],
+        depths=made["depth"],
+        mlp_ratio=made["mlp_ratio"],
+        mixer=mixer,
+        **options,
+    )
+
+
+BUILDERS = {
+    "Performer_Attention": performer,
+    "VARS_D": vars_d,
+    "VARS_SD": vars_sd,
+    "VARS_S_Block": vars_s_block,
+    "PoolingTransformer": rvt,
+}
+
+
+def part(tensors, kind):
+    return {name.removeprefix(kind): tensor for name, tensor in tensors.items() if name.startswith(kind)}
+
+
+def error(actual, expected):
+    return (actual - expected).abs().max().item()
+
+
+def block_of(name):
+    """The block a parameter belongs to, by the beginning of its name."""
+    return re.match(r"(transformers\.\d+\.blocks\.\d+\.|patch_embed\.)?", name)[0]
+
+
+def test_there_are_cases():
+    assert CASES, f"no *.json in {FOLDER}: VARS_FIXTURES must name a folder of recorded cases, or be unset"
+
+
+@pytest.fixture(autouse=True)
+def _plain_convolutions():
+    """Without oneDNN, whose rounding BatchNorm over two images amplifies beyond the tolerance."""
+    with torch.backends.mkldnn.flags(enabled=False):
+        yield
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_case(path):
+    spec = json.loads(path.read_text())
+    tensors = load_file(path.with_suffix(".safetensors"))
+    training = spec["mode"] == "train"
+    state = part(tensors, "state/")
+
+    module = BUILDERS[spec["official_class"]](spec)
+    module.load_state_dict(rename_released(state), strict=True)
+    module.train(training)
+    x = tensors["input"].requires_grad_()
+    output = module(x)
+    (output * tensors["cotangent"]).sum().backward()
+
+    assert output.shape == tensors["output"].shape
+    for what, actual in (("output", output.detach()), ("grad_input", x.grad)):
+        assert error(actual, tensors[what]) <= 1e-5 * tensors[what].abs().max().item(), what
+
+    grads = rename_released(part(tensors, "grad/"))
+    parameters = dict(module.named_parameters())
+    assert parameters.keys() == {name for name in grads if not name.endswith(".step")}
+    largest = {}
+    for name in parameters:
+        largest[block_of(name)] = max(largest.get(block_of(name), 0.0), grads[name].abs().max().item())
+    for name, parameter in parameters.items():
+        scale = grads[name].abs().max().item()
+        if training and BEFORE_BATCH_NORM.search(name):
+            scale = max(scale, largest[block_of(name)])
+        assert error(parameter.grad, grads[name]) <= 1e-4 * scale, name
+
+    after = rename_released({**state, **part(tensors, "after/")})
+    for name, buffer in module.named_buffers():
+        if not name.endswith(".step"):
+            assert error(buffer, after[name]) <= 1e-5 * max(after[name].abs().max().item(), 1e-5), name
