@@ -1,0 +1,91 @@
+"""Loading released checkpoints and our own."""
+
+import json
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+
+from vars_timm.models.checkpoint import rename_released, unwrap_and_rename
+
+RELEASED = json.loads((Path(__file__).parents[1] / "fixtures/released/rvt_tiny_state_dicts.json").read_text())
+NAMES = {
+    "self-att": "softmax",
+    "perf": "performer",
+    "vars_s": "vars_s",
+    "vars_d": "vars_d",
+    "vars_sd": "vars_sd",
+}
+
+
+def released(attention):
+    """A state dict with the names and shapes of the released checkpoint, every tensor filled with its own number."""
+    return {
+        name: torch.full(shape, float(i)) if not name.endswith("num_batches_tracked") else torch.tensor(i)
+        for i, (name, shape) in enumerate(RELEASED[attention].items())
+    }
+
+
+@pytest.mark.parametrize("attention", NAMES)
+def test_released_checkpoint_loads_strictly(attention):
+    model = timm.create_model(f"rvt_tiny_{NAMES[attention]}")
+    state = released(attention)
+    before = set(state)
+    model.load_state_dict(state, strict=True)
+    assert state.keys() == before
+    ours = model.state_dict()
+    filtered = unwrap_and_rename({"model": state, "epoch": 300}, model)
+    assert filtered.keys() == ours.keys()
+    assert all(torch.equal(ours[name], filtered[name]) for name in ours)
+
+
+def test_released_vars_s_names_find_their_place():
+    state = released("vars_s")
+    renamed = rename_released(state)
+    block = "transformers.1.blocks.0."
+    for old, new in (
+        ("kernel", "attn.kernel"),
+        ("kernel2", "attn.kernel2"),
+        ("L", "attn.L"),
+        ("v.weight", "attn.v.weight"),
+        ("proj.bias", "attn.proj.bias"),
+        ("norm1.bn.running_var", "attn.norm.bn.running_var"),
+        ("norm2.bn.weight", "norm2.bn.weight"),
+        ("mlp.bn1.bias", "mlp.bn1.bias"),
+    ):
+        assert renamed[block + new] is state[block + old]
+    assert renamed[f"{block}attn.step"] == 0
+    assert not any(name.endswith("kernel_norm") for name in renamed)
+    assert renamed["patch_embed.proj.0.weight"] is state["patch_embed.proj.0.weight"]
+
+
+def test_unused_scaling_mask_is_dropped_beside_random_features_alone():
+    mask = torch.zeros(1)
+    assert rename_released({"attn.att_mask": mask, "attn.rand_matrix": mask}).keys() == {"attn.rand_matrix"}
+    assert rename_released({"attn.att_mask": mask}).keys() == {"attn.att_mask"}
+
+
+@pytest.mark.parametrize("name", ["deit_tiny_vars_s", "rvt_tiny_vars_s", "rvt_tiny_vars_sd", "gfnet_tiny_vars_s"])
+def test_own_checkpoint_round_trips(name):
+    model, other = (timm.create_model(name, img_size=32, num_classes=4) for _ in range(2))
+    model(torch.randn(2, 3, 32, 32))
+    state = model.state_dict()
+    assert rename_released(state).keys() == state.keys()
+    wrapped = torch.nn.ModuleDict({"inner": other})
+    wrapped.load_state_dict({f"inner.{key}": value for key, value in state.items()}, strict=True)
+    assert all(torch.equal(value, state[key]) for key, value in other.state_dict().items())
+
+
+def test_foreign_names_are_still_refused():
+    model = timm.create_model("deit_tiny_vars_s", img_size=32)
+    with pytest.raises(RuntimeError, match="Unexpected key"):
+        model.load_state_dict({**model.state_dict(), "blocks.0.attn.extra": torch.zeros(1)})
+
+
+def test_timm_loads_a_released_file(tmp_path):
+    path = tmp_path / "released.pth"
+    state = released("vars_s")
+    torch.save({"model": state}, path)
+    model = timm.create_model("rvt_tiny_vars_s", checkpoint_path=str(path))
+    assert torch.equal(model.transformers[0].blocks[3].attn.L, state["transformers.0.blocks.3.L"])
