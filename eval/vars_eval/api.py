@@ -1,7 +1,8 @@
 """`vars_eval.evaluate`: scoring a model object from Python."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -55,7 +56,7 @@ def evaluate(
         own_classes: Take the tree's own sorted folders as classes.
         allow_partial: Go on where a tree is incomplete; the records say so.
         synthetic: Use tiny synthetic data instead.
-        device: Where to compute; CUDA where there is one by default.
+        device: Where to compute; by default where the model is, or on CUDA for a model that is still on the CPU.
         precision: "float32", "amp-float16" or "amp-bfloat16".
         batch_size: Images at once.
         workers: Decoding processes.
@@ -76,7 +77,7 @@ def evaluate(
     datasets = list(dict.fromkeys(benchmark.dataset for benchmark in chosen))
     settings = Settings(
         out=Path(out),
-        device=torch.device(device) if device is not None else default_device(),
+        device=torch.device(device or (default_device() if _home(model).type == "cpu" else _home(model))),
         precision=precision,
         seed=seed,
         limit=limit,
@@ -92,9 +93,28 @@ def evaluate(
     else:
         found = paths.resolve(datasets, Path(data_dir) if data_dir is not None else None, {})
     tasks = check_data(chosen, DataOptions(found, own_classes, allow_partial))
-    if isinstance(model, PixelModel):
-        wrapped = model
-    else:
-        config = getattr(model, "pretrained_cfg", None) or {}
-        wrapped = wrap(model, name or config.get("architecture") or type(model).__name__)
-    return run_model(wrapped, tasks, settings, World())
+    with _lent(model):
+        if isinstance(model, PixelModel):
+            wrapped = model
+        else:
+            config = getattr(model, "pretrained_cfg", None) or {}
+            wrapped = wrap(model, name or config.get("architecture") or type(model).__name__)
+        return run_model(wrapped, tasks, settings, World())
+
+
+def _home(model: nn.Module) -> torch.device:
+    """Where a model's parameters are."""
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+
+
+@contextmanager
+def _lent(model: nn.Module) -> Iterator[None]:
+    """Gives a model back on its device and in the mode, module by module, in which it came."""
+    home = _home(model)
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        yield
+    finally:
+        model.to(home)
+        for module, mode in modes:
+            module.training = mode

@@ -1,12 +1,13 @@
 """The command line: `vars-eval run | ls | check-data | report | compare`."""
 
 import argparse
-import signal
+import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
-from vars_eval import commands
+from vars_eval import commands, config
 from vars_eval.errors import UserError, did_you_mean
 
 
@@ -15,11 +16,16 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Prints the sentence and exits with 2."""
-        hint = ""
-        if "unrecognized arguments" in message:
-            wrong = next((word for word in message.split(": ", 1)[1].split() if word.startswith("-")), "")
-            hint = did_you_mean(wrong.split("=")[0], self._option_string_actions) if wrong else ""
-        self.exit(2, f"{self.prog}: {message}.{hint} See {self.prog} --help.\n")
+        self.exit(2, f"{self.prog}: {message}. See {self.prog} --help.\n")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Refuses what is unknown here, where the options of the command are known, and not one level above."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            wrong = unknown[0].split("=")[0]
+            hint = did_you_mean(wrong, self._option_string_actions)
+            self.exit(2, f"{self.prog}: {wrong} is unknown.{hint} See {self.prog} --help.\n")
+        return found, unknown
 
 
 def _run_parser(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +65,7 @@ def _run_parser(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--seed", type=int, default=0, metavar="N", help="random starts and --random-init (default: 0)")
     how.add_argument("--shard", default="1/1", metavar="I/N", help="only every N-th cell, from the I-th on (1-based)")
     add("--config", metavar="FILE", help="YAML with any of these options (bench: [...], data_dir: {imagenet: PATH})")
-    parser.set_defaults(command=commands.run)
+    parser.set_defaults(command=commands.run, options=tuple(parser._option_string_actions))
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -85,7 +91,7 @@ def build_parser() -> argparse.ArgumentParser:
     report.set_defaults(command=commands.report)
 
     compare = sub.add_parser("compare", help="paired comparison of two models", allow_abbrev=False)
-    compare.add_argument("models", nargs=2, metavar="MODEL", help="names, or hashes of weights, as in leaderboard.csv")
+    compare.add_argument("models", nargs=2, metavar="MODEL", help="names as in the table, or hashes of weights")
     compare.add_argument("--out", default="results", metavar="DIR", help="results folder (default: results)")
     compare.set_defaults(command=commands.compare)
     return parser
@@ -98,18 +104,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments; those of the process by default.
 
     Returns:
-        Exit code: 0 well, 1 some cells failed, 2 wrong use, 130 interrupted.
+        Exit code: 0 well, 1 some cells failed, 2 wrong use, 130 interrupted, 141 output closed.
     """
-    # A closed pipe (`| head`) ends the program quietly, as with any other tool.
-    if hasattr(signal, "SIGPIPE"):
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     parser = build_parser()
+    given = list(sys.argv[1:] if argv is None else argv)
     try:
-        arguments = parser.parse_args(argv)
-        return int(arguments.command(arguments))
+        arguments = parser.parse_args(given)
+        if getattr(arguments, "config", None):
+            words = config.words(Path(arguments.config), arguments.options)
+            arguments = parser.parse_args([given[0], *words, *given[1:]])
+        code = int(arguments.command(arguments))
+        sys.stdout.flush()
+        return code
     except UserError as error:
         print(f"vars-eval: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        # The reader has gone (`| head`); what is still buffered goes nowhere, without a word.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except KeyboardInterrupt:
         print("\nvars-eval: interrupted; finished cells are kept, the same command goes on.", file=sys.stderr)
         return 130

@@ -14,11 +14,11 @@ from vars_eval.data.check import check
 from vars_eval.distributed import World, world
 from vars_eval.errors import UserError
 from vars_eval.estimate import estimate_seconds
-from vars_eval.model import GMACS_CONVENTION, ModelSpec, check_name, import_plugins, load_model, wrap
+from vars_eval.model import GMACS_CONVENTION, ModelSpec, PixelModel, check_name, import_plugins, load_model, wrap
 from vars_eval.progress import Progress
 from vars_eval.report import tables
 from vars_eval.report.compare import comparison
-from vars_eval.run import DataOptions, counter, describe, run_model, synthesize
+from vars_eval.run import DataOptions, check_model, counter, describe, run_model, synthesize
 from vars_eval.run import check_data as check_tasks
 from vars_eval.runner import Settings, Task, prepare
 
@@ -34,6 +34,9 @@ def _specs(arguments: argparse.Namespace) -> list[ModelSpec]:
         raise UserError("--random-init and --checkpoint exclude each other; drop one of them.")
     if arguments.use_ema and not files:
         raise UserError("--use-ema chooses among the weights of a checkpoint; pass --checkpoint FILE.")
+    missing = next((file for file in files if not Path(file).is_file()), None)
+    if missing:
+        raise UserError(f"The checkpoint {missing} does not exist; check the path.")
     kwargs = config.key_values(arguments.model_kwargs)
     return [
         ModelSpec(
@@ -50,10 +53,6 @@ def _specs(arguments: argparse.Namespace) -> list[ModelSpec]:
 
 def _settings(arguments: argparse.Namespace) -> Settings:
     """The settings, checked."""
-    for option, least in (("batch_size", 1), ("workers", 0), ("limit", 1), ("img_size", 1)):
-        value = getattr(arguments, option)
-        if value is not None and value < least:
-            raise UserError(f"--{option.replace('_', '-')} is {value}; expected at least {least}.")
     try:
         first, count = (int(part) for part in str(arguments.shard).split("/"))
         if not 1 <= first <= count:
@@ -76,7 +75,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 
 def _device(name: str | None) -> torch.device:
-    if name is None:
+    if name is None or (name == "cuda" and torch.cuda.is_available()):
         return default_device()
     try:
         device = torch.device(name)
@@ -109,19 +108,16 @@ def _duration(seconds: float) -> str:
 def _dry_run(spec: ModelSpec, tasks: list[Task], settings: Settings, imported: list[str]) -> None:
     """Prints what a run would do for one model."""
     model = prepare(load_model(spec, imported, settings.seed), settings)
+    check_model(model, tasks)
     for task in tasks:
-        task.benchmark.check_model(model.info, task.dataset)
         cells, images = len(task.dataset.cells), task.images(settings.limit)
         time = _duration(estimate_seconds(model, [task], settings))
         print(f"{spec.name}: {task.benchmark.name}: {cells} cells, {images:,} images, about {time}")
-    print("\n".join(f"  {line}" for line in describe(tasks, model, settings)))
+    print("\n".join(f"  {line}" for line in describe(tasks, model.info, settings)))
 
 
 def run(arguments: argparse.Namespace) -> int:
     """`vars-eval run`."""
-    from vars_eval.cli import build_parser
-
-    config.apply(arguments, build_parser().parse_args(["run"]))
     _missing(arguments)
     chosen = [registry.load(text) for text in arguments.bench]
     settings = _settings(arguments)
@@ -149,14 +145,24 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _score(specs: list[ModelSpec], tasks: list[Task], settings: Settings, imported: list[str], processes: World) -> int:
     """Scores every model and writes the report."""
-    images = len(specs) * sum(task.images(settings.limit) for task in tasks)
+
+    def load(spec: ModelSpec) -> PixelModel:
+        model = load_model(spec, imported, settings.seed)
+        check_model(model, tasks)
+        return model
+
+    # A mistake in the last of several models is told now, and not after hours.
+    if len(specs) > 1:
+        for spec in specs:
+            load(spec)
+    images = len(specs) * sum(task.images(settings.limit) for task in tasks) // settings.shard[1]
     progress = Progress(images, processes.main)
     failed = total = 0
     try:
         for number, spec in enumerate(specs):
-            model = load_model(spec, imported, settings.seed)
+            model = load(spec)
             if number == 0:
-                progress.say("\n".join(describe(tasks, model, settings)))
+                progress.say("\n".join(describe(tasks, model.info, settings)))
             records = run_model(model, tasks, settings, processes, progress)
             failed += sum(not record.done for record in records)
             total += len(records)

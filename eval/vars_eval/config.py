@@ -1,8 +1,7 @@
 """Options of `vars-eval run` from a YAML file, and values from KEY=VALUE words."""
 
-import argparse
 import ast
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,46 +29,43 @@ def key_values(words: Sequence[str]) -> dict[str, Any]:
         if not found or not key:
             raise UserError(f"--model-kwargs {word!r} is not KEY=VALUE; write for example num_steps=3.")
         try:
-            values[key] = ast.literal_eval(text)
+            value = ast.literal_eval(text)
         except (ValueError, SyntaxError):
-            values[key] = text
+            value = text
+        values[key] = value if isinstance(value, int | float | str | list | tuple | dict | None) else text
     return values
 
 
-def _as_words(value: Any, option: str) -> Any:
-    """A YAML value in the form that the command line gives."""
-    if isinstance(value, dict):
-        return [f"{key}={item}" for key, item in value.items()]
-    if option in ("bench", "model", "checkpoint", "data_dir", "imports") and not isinstance(value, list):
-        return [str(value)]
-    return [str(item) for item in value] if isinstance(value, list) else value
-
-
-def apply(arguments: argparse.Namespace, defaults: argparse.Namespace) -> None:
-    """Fills in what the YAML file of --config says; options given on the command line win.
+def words(path: Path, options: Collection[str]) -> list[str]:
+    """The words that a YAML file stands for; put in front of those of the command line, the latter win.
 
     Args:
-        arguments: As parsed; changed in place.
-        defaults: What an empty command line gives, to see which options were given.
+        path: A mapping of options without their dashes, for example `batch_size: 8` or `bench: [imagenet, pgd]`.
+        options: The options of the command ("--batch-size").
 
     Raises:
-        UserError: The file is missing, no mapping, or has an unknown key.
+        UserError: The file can not be read, is no mapping, or has an unknown key.
     """
-    if arguments.config is None:
-        return
-    path = Path(arguments.config)
     try:
         content = yaml.safe_load(path.read_text()) or {}
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"The configuration {path} can not be read ({str(error).splitlines()[0]}).") from error
-    known = {name: name for name in vars(defaults) if name not in ("command", "config", "imports")}
-    known["import"] = "imports"
     if not isinstance(content, dict):
         raise UserError(f"The configuration {path} is no mapping; expected lines such as `bench: [imagenet-c]`.")
+    known = [option.removeprefix("--") for option in options if option.startswith("--")]
+    found: list[str] = []
     for key, value in content.items():
-        name = str(key).replace("-", "_")
-        if name not in known:
+        name = str(key).replace("_", "-")
+        if name not in known or name in ("config", "help"):
             raise UserError(f"The configuration {path} has the unknown key {key!r}.{did_you_mean(name, known)}")
-        option = known[name]
-        if getattr(arguments, option) == getattr(defaults, option):
-            setattr(arguments, option, _as_words(value, option))
+        if value is None or value is False:
+            continue
+        if value is True:
+            found.append(f"--{name}")
+        elif isinstance(value, dict):
+            found += [f"--{name}", *(f"{item}={setting}" for item, setting in value.items())]
+        elif isinstance(value, list):
+            found += [f"--{name}", *map(str, value)]
+        else:
+            found.append(f"--{name}={value}")
+    return found

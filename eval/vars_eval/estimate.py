@@ -33,14 +33,14 @@ def estimate_seconds(model: PixelModel, tasks: Sequence[Task], settings: Setting
     total = 0.0
     for task in tasks:
         listing = list_cell(cell_folder(task.dataset.root, task.dataset.cells[0]))
-        transform = transform_for(task, model, settings)
+        transform = transform_for(task, model.info, settings)
         sample = select_images(listing, 4)
 
         def decode_all(sample: list[ImageRef] = sample, transform: Transform = transform) -> None:
             for image in sample:
                 decode(image.path, transform)
 
-        decoding = _seconds(decode_all) / len(sample) / max(settings.workers, 1)
+        decoding = _seconds(decode_all) / max(len(sample), 1) / max(settings.workers, 1)
         total += task.images(settings.limit) * max(per_image * task.benchmark.cost, decoding)
     return total
 

@@ -3,9 +3,11 @@
 import argparse
 import hashlib
 import importlib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import safetensors.torch
@@ -77,6 +79,12 @@ class ModelInfo:
     num_steps: int | None
 
 
+def _reason(error: Exception) -> str:
+    """An error in one line of a sentence."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:200].rstrip(".") if lines else type(error).__name__
+
+
 class PixelModel(nn.Module):
     """A classifier on pixels: (B, 3, S, S) in [0, 1] -> logits (B, num_classes).
 
@@ -131,8 +139,8 @@ def read_weights(path: Path, use_ema: bool = False) -> dict[str, Tensor]:
                 content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # each reader has its own kinds of failure
         raise UserError(
-            f"The checkpoint {path} can not be read ({str(error).splitlines()[0][:200]}); expected a safetensors file, "
-            "or a torch.save file that holds tensors and plain values only."
+            f"The checkpoint {path} can not be read ({_reason(error)}); expected a safetensors file, or a torch.save "
+            "file that holds tensors and plain values only."
         ) from error
     wanted = ("state_dict_ema", "model_ema") if use_ema else ("state_dict", "model")
     found = next((key for key in wanted if isinstance(content, dict) and isinstance(content.get(key), dict)), None)
@@ -160,7 +168,7 @@ def load_weights(net: nn.Module, state: Mapping[str, Tensor], what: str) -> None
     # A model may rename and drop keys while loading, so only the attempt itself can tell what does not fit.
     try:
         net.load_state_dict(dict(state))
-    except RuntimeError as error:
+    except (RuntimeError, KeyError, ValueError) as error:
         lines = [line.strip().rstrip(". ") for line in str(error).splitlines()[1:] if line.strip()]
         details = "; ".join(line[:160] for line in lines[:3]) or str(error)[:200]
         raise UserError(
@@ -168,16 +176,34 @@ def load_weights(net: nn.Module, state: Mapping[str, Tensor], what: str) -> None
         ) from error
 
 
-def count_gmacs(net: nn.Module, img_size: int) -> float:
-    """Multiply-adds of one image in 1e9, counted while running it once on random pixels (`GMACS_CONVENTION`)."""
-    parameter = next(net.parameters())
+def _try_out(net: nn.Module, name: str, img_size: int) -> tuple[int, float]:
+    """Runs a model once on random pixels.
+
+    Args:
+        net: In evaluation mode.
+        name: For the message.
+        img_size: Input side.
+
+    Returns:
+        Number of classes, and multiply-adds of one image in 1e9 (`GMACS_CONVENTION`).
+
+    Raises:
+        UserError: It does not run on such an image, or gives no logits.
+    """
+    parameter = next(net.parameters(), torch.empty(0))
     pixels = torch.rand(1, 3, img_size, img_size, device=parameter.device, dtype=parameter.dtype)
-    was_training = net.training
-    net.eval()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        net(pixels)
-    net.train(was_training)
-    return float(counter.get_total_flops()) / 2e9
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            logits = net(pixels)
+    except Exception as error:  # a model fails in whatever way it likes
+        raise UserError(
+            f"{name} does not run on a {img_size} x {img_size} image ({_reason(error)}); pass its input size with "
+            "--img-size, or img_size in --model-kwargs where it is fixed when built."
+        ) from error
+    if not isinstance(logits, Tensor) or logits.ndim != 2:
+        found = f"a tensor {tuple(logits.shape)}" if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
+        raise UserError(f"{name} gives {found} for one image, expected logits (1, classes).")
+    return logits.shape[1], float(counter.get_total_flops()) / 2e9
 
 
 def _constants(net: nn.Module) -> int:
@@ -226,19 +252,13 @@ def wrap(net: nn.Module, name: str, weights_from: str = "given", spec: ModelSpec
     net.eval()
     state = net.state_dict()
     trainable = sum(parameter.numel() for parameter in net.parameters() if parameter.requires_grad)
-    try:
-        gmacs = count_gmacs(net, img_size)
-    except (RuntimeError, ValueError, AssertionError) as error:
-        raise UserError(
-            f"{name} does not run on a {img_size} x {img_size} image ({str(error).splitlines()[0][:200]}); pass its "
-            "input size with --img-size, or img_size in --model-kwargs where it is fixed when built."
-        ) from error
+    num_classes, gmacs = _try_out(net, name, img_size)
     info = ModelInfo(
         name=name,
         kwargs=dict(spec.kwargs) if spec else {},
         weights=weights_hash(state),
         weights_from=weights_from,
-        num_classes=int(getattr(net, "num_classes", config.get("num_classes", 1000))),
+        num_classes=num_classes,
         img_size=img_size,
         crop_pct=config["crop_pct"],
         crop_mode=config["crop_mode"],
@@ -248,7 +268,15 @@ def wrap(net: nn.Module, name: str, weights_from: str = "given", spec: ModelSpec
         gmacs=gmacs,
         num_steps=_num_steps(net),
     )
-    return PixelModel(net, config["mean"], config["std"], info)
+    model = PixelModel(net, config["mean"], config["std"], info)
+    return model.eval()
+
+
+def _import(name: str) -> ModuleType:
+    """Imports a module, also one in the current folder, which the installed command would not look into."""
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)
+    return importlib.import_module(name)
 
 
 def import_plugins(names: list[str]) -> list[str]:
@@ -265,7 +293,7 @@ def import_plugins(names: list[str]) -> list[str]:
     """
     for name in names:
         try:
-            importlib.import_module(name)
+            _import(name)
         except ImportError as error:
             raise UserError(f"The package {name} of --import can not be imported ({error}); install it.") from error
     return names
@@ -281,7 +309,7 @@ def _build(spec: ModelSpec, pretrained: bool) -> nn.Module:
     if _is_function(spec.name):
         module, _, function = spec.name.partition(":")
         try:
-            builder = getattr(importlib.import_module(module), function)
+            builder = getattr(_import(module), function)
         except (ImportError, AttributeError) as error:
             raise UserError(f"The model {spec.name} can not be found ({error}); expected module:function.") from error
         net = builder(**spec.kwargs)
@@ -332,10 +360,9 @@ def load_model(spec: ModelSpec, imported: list[str], seed: int = 0) -> PixelMode
         ) from error
     except (RuntimeError, ValueError, OSError) as error:
         hint = "pass --checkpoint FILE" if pretrained else "check --model-kwargs"
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise UserError(f"{spec.name} can not be loaded ({reason}); {hint}.") from error
+        raise UserError(f"{spec.name} can not be loaded ({_reason(error)}); {hint}.") from error
     weights_from = "published" if pretrained else "given"
-    if spec.random_init:
+    if spec.random_init and not _is_function(spec.name):
         weights_from = f"random, seed {seed}"
     if spec.checkpoint:
         state = read_weights(spec.checkpoint, spec.use_ema)

@@ -11,7 +11,7 @@ from vars_eval.data.check import DataSet, check
 from vars_eval.data.layout import MANIFEST
 from vars_eval.distributed import World
 from vars_eval.errors import UserError
-from vars_eval.model import PixelModel
+from vars_eval.model import ModelInfo, PixelModel
 from vars_eval.progress import Progress
 from vars_eval.runner import Runner, Settings, Task, column_prefix, prepare, transform_for
 from vars_eval.store import Record
@@ -82,6 +82,8 @@ def synthesize(benchmarks: Sequence[Benchmark], out: Path, seed: int, world: Wor
     Returns:
         Data set -> folder.
     """
+    if world.main:
+        store.check_writable(out)
     paths = {}
     for benchmark in benchmarks:
         name = f"{benchmark.dataset}-{len(benchmark.layout.cells)}-seed{seed}"
@@ -93,14 +95,24 @@ def synthesize(benchmarks: Sequence[Benchmark], out: Path, seed: int, world: Wor
     return paths
 
 
-def describe(tasks: Sequence[Task], model: PixelModel, settings: Settings) -> list[str]:
+def describe(tasks: Sequence[Task], info: ModelInfo, settings: Settings) -> list[str]:
     """The protocol of each task on a model, a line each."""
     lines = []
     for task in tasks:
-        protocol = {**task.benchmark.protocol(), "transform": transform_for(task, model, settings).description}
+        protocol = {**task.benchmark.protocol(), "transform": transform_for(task, info, settings).description}
         text = "; ".join(f"{name}: {value}" for name, value in protocol.items())
         lines.append(f"{column_prefix(task, settings)}: {text}")
     return lines
+
+
+def check_model(model: PixelModel, tasks: Sequence[Task]) -> None:
+    """Refuses a model that does not fit one of the tasks.
+
+    Raises:
+        UserError: What does not fit.
+    """
+    for task in tasks:
+        task.benchmark.check_model(model.info, task.dataset)
 
 
 def run_model(
@@ -122,8 +134,7 @@ def run_model(
         UserError: The model does not fit a benchmark, or the results folder can not be written.
     """
     store.check_writable(settings.out)
-    for task in tasks:
-        task.benchmark.check_model(model.info, task.dataset)
+    check_model(model, tasks)
     own = progress or Progress(sum(task.images(settings.limit) for task in tasks), world.main)
     try:
         return Runner(settings, world, own).run(prepare(model, settings), tasks)

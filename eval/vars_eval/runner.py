@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from vars_eval.data.tree import Listing, cell_folder, fingerprint, ids_hash, lis
 from vars_eval.distributed import World
 from vars_eval.errors import UserError
 from vars_eval.job import BatchSize, ImageRef, Job
-from vars_eval.model import PixelModel
+from vars_eval.model import ModelInfo, PixelModel
 from vars_eval.progress import Progress
 from vars_eval.store import Key, Record
 
@@ -54,6 +54,16 @@ class Settings:
     fresh: bool = False
     shard: tuple[int, int] = (0, 1)
 
+    def __post_init__(self) -> None:
+        """Refuses numbers that make no run."""
+        for name, value, least in (
+            ("batch size", self.batch_size, 1),
+            ("number of workers", self.workers, 0),
+            ("limit", self.limit, 1),
+        ):
+            if value is not None and value < least:
+                raise UserError(f"The {name} is {value}; expected at least {least}.")
+
 
 @dataclass(frozen=True)
 class Task:
@@ -76,9 +86,8 @@ def column_prefix(task: Task, settings: Settings) -> str:
     return task.benchmark.column + own + ("_model_transform" if settings.model_transform else "")
 
 
-def transform_for(task: Task, model: PixelModel, settings: Settings) -> Transform:
+def transform_for(task: Task, info: ModelInfo, settings: Settings) -> Transform:
     """The protocol's transform at the model's input size, or timm's own for the model."""
-    info = model.info
     if settings.model_transform:
         return ModelTransform(info.img_size, info.crop_pct, info.crop_mode, info.interpolation)
     return task.benchmark.transform(info.img_size)
@@ -115,6 +124,15 @@ def _notes(task: Task, transform: Transform, scored: int, found: int) -> list[st
     if task.dataset.gaps:
         notes.append(f"partial: incomplete data ({task.dataset.gaps[0]})")
     return notes
+
+
+def _times(started: float, images: int) -> dict[str, Any]:
+    seconds = max(time.time() - started, 1e-3)
+    return {
+        "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="milliseconds"),
+        "seconds": round(seconds, 3),
+        "images_per_second": round(images / seconds, 2),
+    }
 
 
 def _merge(parts: Sequence[PerImage], n: int) -> PerImage:
@@ -155,7 +173,7 @@ class Runner:
         records = []
         number = 0
         for task in tasks:
-            transform = transform_for(task, model, self.settings)
+            transform = transform_for(task, model.info, self.settings)
             for cell in task.dataset.cells:
                 mine = number % self.settings.shard[1] == self.settings.shard[0]
                 number += 1
@@ -174,7 +192,7 @@ class Runner:
             key = _key(task, cell, model, settings, transform, fingerprint(listing))
         except UserError as error:
             key = _key(task, cell, model, settings, transform, "")
-            return self._finish(key, None, str(error), {}, model, task, [])
+            return self._finish(key, None, str(error), _times(time.time(), 0), model, task, [])
         images = select_images(listing, settings.limit)
         found: Record | None = self.world.from_main(self._stored(key))
         if found is not None:
@@ -188,15 +206,8 @@ class Runner:
         score = None
         if not problem:
             score = Score(_merge([part for part, _ in outcomes], len(images)), ids_hash([image.id for image in images]))
-        seconds = time.time() - started
-        times = {
-            "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
-            "seconds": round(seconds, 3),
-            "images_per_second": round(len(images) / seconds, 2),
-        }
-        return self._finish(
-            key, score, problem, times, model, task, _notes(task, transform, len(images), len(listing.ids))
-        )
+        notes = _notes(task, transform, len(images), len(listing.ids))
+        return self._finish(key, score, problem, _times(started, len(images)), model, task, notes)
 
     def _stored(self, key: Key) -> Record | None:
         """The finished record of a cell, unless it is to be scored again or is damaged."""
@@ -244,8 +255,9 @@ class Runner:
     ) -> Record:
         """Makes the record, writes it, and says so where the cell failed."""
         layout = task.dataset.layout
+        failure = replace(key, data="")
         record = Record(
-            key=key,
+            key=failure if score is None else key,
             status="failed" if score is None else "done",
             error=problem,
             score=score,
@@ -270,7 +282,9 @@ class Runner:
         )
         if self.world.main:
             store.write(record, self.settings.out)
-            if score is None:
+            if score is not None:
+                failure.path(self.settings.out).unlink(missing_ok=True)
+            else:
                 self.progress.say(f"failed: {key.model} {key.benchmark} {key.cell}: {problem}")
         return record
 

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,8 @@ class Key:
         model: Name of the model.
         model_kwargs: Its constructor arguments.
         weights: Hash of its weights.
-        data: Fingerprint of the cell's images; empty where it could not be taken.
+        data: Fingerprint of the cell's images; empty in the record of a failed cell, so that it has one such record,
+            whatever was wrong with the images.
         precision: "float32" or "amp-float16", "amp-bfloat16".
         seed: Seed of the run.
         limit: Number of images asked for; None for all.
@@ -108,12 +110,11 @@ def _pack(values: NDArray[Any]) -> str:
 
 def _unpack(text: str) -> NDArray[Any]:
     kind, count, data = text.split(":")
-    raw = base64.b64decode(data, validate=True)
+    raw, n = base64.b64decode(data, validate=True), int(count)
+    if len(raw) != {"bits": -(-n // 8), "f4": 4 * n}.get(kind):
+        raise ValueError(f"{len(raw)} bytes for the array {kind}:{n}")
     if kind == "bits":
-        bits = np.unpackbits(np.frombuffer(raw, np.uint8), count=int(count))
-        return bits.astype(np.bool_)
-    if kind != "f4" or len(raw) != 4 * int(count):
-        raise ValueError(f"unknown array {kind}:{count}")
+        return np.unpackbits(np.frombuffer(raw, np.uint8), count=n).astype(np.bool_)
     return np.frombuffer(raw, "<f4")
 
 
@@ -133,8 +134,12 @@ def _score_from_json(content: dict[str, Any] | None) -> Score | None:
         return None
     per_image: PerImage = {name: _unpack(text) for name, text in content["per_image"].items()}
     score = Score(per_image, content["images"])
-    if score.n != content["n"]:
+    if {len(values) for values in per_image.values()} != {content["n"]}:
         raise ValueError(f"{score.n} images in place of {content['n']}")
+    if score.sums.keys() != content["sums"].keys() or not np.allclose(
+        list(score.sums.values()), list(content["sums"].values()), rtol=1e-5
+    ):
+        raise ValueError("sums and values per image do not agree")
     return score
 
 
@@ -156,17 +161,18 @@ def write(record: Record, out: Path) -> Path:
     """
     path = record.key.path(out)
     content = {"format": FORMAT, **asdict(record), "score": _score_to_json(record.score)}
+    text = json.dumps(content, indent=1) + "\n"
     part = path.with_suffix(f".{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("w") as file:
-            json.dump(content, file, indent=1)
-            file.write("\n")
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
         raise UserError(
             f"The record {path} can not be written ({error.strerror}); finished cells are kept: make room or pass "
             "another --out, and the same command goes on."
@@ -187,7 +193,7 @@ def read(path: Path) -> Record:
         return Record(
             **{**content, "key": Key(**content["key"]), "score": _score_from_json(content["score"])},
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"The record {path} is damaged ({type(error).__name__}: {error}).") from error
 
 

@@ -44,14 +44,15 @@ class _SeededPGD(foolbox.attacks.LinfPGD):
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode without parameter gradients; both are put back afterwards."""
-    training = model.training
+    """Evaluation mode without parameter gradients; both are put back afterwards, module by module."""
+    modes = [(module, module.training) for module in model.modules()]
     states = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     model.eval().requires_grad_(False)
     try:
         yield
     finally:
-        model.train(training)
+        for module, mode in modes:
+            module.training = mode
         for parameter, state in states:
             parameter.requires_grad_(state)
 

@@ -9,6 +9,7 @@ from vars_eval.data.tree import cell_folder, find_root, list_cell, list_folder
 from vars_eval.errors import UserError
 
 _SHOWN = 3
+_SPLITS = ("val", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -63,14 +64,16 @@ def _check_cell(layout: Layout, folder: Path, where: str) -> tuple[int, list[str
     return len(listing.ids), gaps
 
 
-def _own_classes(layout: Layout, root: Path, cells: tuple[Cell, ...]) -> Layout:
-    """The layout with the tree's sorted folders as classes, named after the data set."""
+def _own_classes(layout: Layout, data_dir: Path, root: Path, cells: tuple[Cell, ...]) -> Layout:
+    """The layout with the tree's sorted folders as classes, named `flowers` for flowers/ and flowers/val/."""
     folder = cell_folder(root, cells[0])
     classes = tuple(list_folder(folder)[0])
     if not classes:
         raise UserError(f"{folder} has no class folders; expected one folder a class with its images inside.")
     if layout.official:
-        layout = replace(layout, name=root.resolve().name, images=0, official=False)
+        named = data_dir.resolve()
+        named = named.parent if named.name in _SPLITS else named
+        layout = replace(layout, name=named.name, images=0, official=False)
     return replace(layout, classes=classes)
 
 
@@ -101,7 +104,7 @@ def check(
             f"{_some(found) or 'no folders'}); name the folder that holds {layout.cells[0].folder.split('/')[0]}."
         )
     if own_classes:
-        layout = _own_classes(layout, root, present)
+        layout = _own_classes(layout, data_dir, root, present)
     gaps = []
     if len(present) < len(layout.cells):
         absent = [cell.name for cell in layout.cells if cell not in present]

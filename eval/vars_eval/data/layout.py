@@ -73,7 +73,9 @@ def write_manifest(root: Path, layout: Layout) -> None:
         "cells": [cell.name for cell in layout.cells],
         "images": layout.images,
     }
-    (root / MANIFEST).write_text(json.dumps(content, indent=1) + "\n")
+    part = root / f"{MANIFEST}.part"
+    part.write_text(json.dumps(content, indent=1) + "\n")
+    part.replace(root / MANIFEST)
 
 
 def with_manifest(layout: Layout, root: Path) -> Layout:

@@ -71,6 +71,6 @@ def resolve(datasets: Sequence[str], plain: Path | None, named: Mapping[str, Pat
         example = "PATH" if len(datasets) == 1 else " ".join(f"{name}=PATH" for name in missing)
         raise UserError(
             f"No folder is given for {', '.join(missing)}; pass --data-dir {example}, or set {ENVIRONMENT} to a folder "
-            f" that holds {missing[0]}/ (or try --synthetic, which needs no data)."
+            f"that holds {missing[0]}/ (or try --synthetic, which needs no data)."
         )
     return {name: found[name] for name in datasets}

@@ -11,15 +11,16 @@ from vars_eval.store import Record
 
 
 def _find(rows: Sequence[Row], name: str) -> Row:
-    """The one row of a model, by label, name or hash of weights."""
-    found = [row for row in rows if name in (row.label, row.sample.key.model, row.sample.key.weights)]
+    """The one row of a model, by label, else by name or hash of weights."""
+    found = [row for row in rows if name == row.label]
+    found = found or [row for row in rows if name in (row.sample.key.model, row.sample.key.weights)]
     if len(found) == 1:
         return found[0]
     if not found:
         labels = [row.label for row in rows]
         raise UserError(f"No records of {name!r}.{did_you_mean(name, labels)} There are {', '.join(labels)}.")
-    choices = ", ".join(f"{row.sample.key.weights} ({row.label})" for row in found)
-    raise UserError(f"{name!r} stands for {len(found)} rows; name one by the hash of its weights: {choices}.")
+    choices = "; ".join(repr(row.label) for row in found)
+    raise UserError(f"{name!r} stands for {len(found)} rows; name one of them in full: {choices}.")
 
 
 def _paired_cells(first: Entry, second: Entry) -> list[str]:

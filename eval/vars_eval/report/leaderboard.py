@@ -26,6 +26,7 @@ TIMM_COLUMNS = (
 )
 MODEL_COLUMNS = ("params_trainable", "params_all", "gmacs", "gmacs_convention", "num_steps")
 PROVENANCE_COLUMNS = ("model_kwargs", "weights", "weights_from", "precision", "seed", "limit", "notes", "source")
+_WHOLE = ("img_size", "params_trainable", "params_all", "num_steps", "seed", "limit")
 _DIGITS = 4
 
 
@@ -105,7 +106,9 @@ def leaderboard(rows: Iterable[Row], reference: bool = False) -> pd.DataFrame:
     last = list(dict.fromkeys(last))
     middle = [name for name in frame.columns if name not in {*first, *last}]
     order = sorted(middle, key=_column_order)
-    return frame.reindex(columns=[*first, *order, *last]).round(_DIGITS)
+    frame = frame.reindex(columns=[*first, *order, *last]).round(_DIGITS)
+    whole = {name: "Int64" for name in frame if name in _WHOLE or name.endswith("_n")}
+    return frame.astype(whole)
 
 
 def _software(rows: Iterable[Row]) -> set[str]:

@@ -1,14 +1,11 @@
-"""Groups records into leaderboard rows: one for each model with its weights, arguments, precision, seed and limit."""
+"""Groups records into leaderboard rows: a model with its arguments, weights, input size, precision, seed and limit."""
 
-import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from vars_eval import benchmarks as registry
 from vars_eval.benchmark import Column
 from vars_eval.store import Record
-
-Identity = tuple[str, str, str, str, int, int | None]
 
 
 @dataclass
@@ -43,9 +40,16 @@ class Entry:
 
 @dataclass
 class Row:
-    """A row of the leaderboard: any of its records, for the facts that they share, and its entries by column."""
+    """A row of the leaderboard.
+
+    Attributes:
+        sample: Any of its records, for the facts that they share.
+        label: The model's name with its arguments, and whatever else tells rows of one model apart.
+        entries: Its numbers by column.
+    """
 
     sample: Record
+    label: str = ""
     entries: dict[str, Entry] = field(default_factory=dict)
 
     @property
@@ -58,24 +62,36 @@ class Row:
         """All its notes."""
         return [note for prefix, entry in self.entries.items() for note in entry.notes(prefix)]
 
-    @property
-    def label(self) -> str:
-        """The model's name with its arguments, and whatever else tells rows of one model apart."""
-        kwargs = ", ".join(f"{key}={value}" for key, value in self.sample.key.model_kwargs.items())
-        return self.sample.key.model + (f" ({kwargs})" if kwargs else "")
 
-
-def identity(record: Record) -> Identity:
-    """What records of one row have in common."""
+def identity(record: Record) -> dict[str, str]:
+    """What records of one row have in common, in words."""
     key = record.key
-    return key.model, json.dumps(key.model_kwargs, sort_keys=True), key.weights, key.precision, key.seed, key.limit
+    return {
+        "model": key.model,
+        "kwargs": ", ".join(f"{name}={value}" for name, value in sorted(key.model_kwargs.items())),
+        "weights": f"weights {key.weights}",
+        "img_size": f"{record.model['img_size']} px",
+        "precision": key.precision,
+        "seed": f"seed {key.seed}",
+        "limit": "all images" if key.limit is None else f"limit {key.limit}",
+    }
+
+
+def _label(row: Row, rows: Collection[Row]) -> str:
+    """Name and arguments; then only what differs among the rows with this name and these arguments."""
+    own = identity(row.sample)
+    name = (own["model"], own["kwargs"])
+    peers = [other for other in (identity(row.sample) for row in rows) if (other["model"], other["kwargs"]) == name]
+    differ = [own[part] for part in list(own)[2:] if len({peer[part] for peer in peers}) > 1]
+    details = ", ".join(filter(None, [own["kwargs"], *differ]))
+    return own["model"] + (f" ({details})" if details else "")
 
 
 def group(records: Iterable[Record]) -> list[Row]:
     """Rows in the order of their first record; of several results for one cell (the data changed) the last counts."""
-    rows: dict[Identity, Row] = {}
+    rows: dict[tuple[str, ...], Row] = {}
     for record in sorted(records, key=lambda record: str(record.times.get("started", ""))):
-        row = rows.setdefault(identity(record), Row(record))
+        row = rows.setdefault(tuple(identity(record).values()), Row(record))
         entry = row.entries.setdefault(record.key.column, Entry())
         if record.done:
             entry.cells[record.key.cell] = record
@@ -84,4 +100,5 @@ def group(records: Iterable[Record]) -> list[Row]:
             entry.failed[record.key.cell] = record
     for row in rows.values():
         row.entries = dict(sorted(row.entries.items()))
+        row.label = _label(row, rows.values())
     return sorted(rows.values(), key=lambda row: row.label)
