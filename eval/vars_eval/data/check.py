@@ -39,8 +39,8 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:_SHOWN]) + more
 
 
-def _check_cell(layout: Layout, folder: Path, where: str) -> tuple[int, list[str]]:
-    """Number of images of one cell, and its gaps; a tree that can not be this data set raises."""
+def _check_cell(layout: Layout, folder: Path, where: str) -> tuple[int, str]:
+    """Number of images of one cell, and what is missing, if anything; a tree that can not be this data set raises."""
     listing = list_cell(folder)
     if not listing.counts:
         loose = len(list_folder(folder)[1])
@@ -55,13 +55,13 @@ def _check_cell(layout: Layout, folder: Path, where: str) -> tuple[int, list[str
     gaps = []
     missing = [name for name in layout.classes if name not in listing.counts]
     if missing:
-        gaps.append(f"{where}: {len(missing)} of {len(layout.classes)} class folders are missing ({_some(missing)})")
+        gaps.append(f"{len(missing)} of {len(layout.classes)} class folders are missing ({_some(missing)})")
     empty = [name for name, count in listing.counts.items() if count == 0]
     if empty:
-        gaps.append(f"{where}: {len(empty)} class folders are empty ({_some(empty)})")
+        gaps.append(f"{len(empty)} class folders are empty ({_some(empty)})")
     if layout.images and len(listing.ids) != layout.images:
-        gaps.append(f"{where}: {len(listing.ids):,} images, expected {layout.images:,}")
-    return len(listing.ids), gaps
+        gaps.append(f"{len(listing.ids):,} images, expected {layout.images:,}")
+    return len(listing.ids), f"{where}: {', '.join(gaps)}" if gaps else ""
 
 
 def _own_classes(layout: Layout, data_dir: Path, root: Path, cells: tuple[Cell, ...]) -> Layout:
@@ -113,9 +113,9 @@ def check(
     for done, cell in enumerate(present):
         if progress:
             progress(done, len(present))
-        count, more = _check_cell(layout, cell_folder(root, cell), cell.name)
+        count, gap = _check_cell(layout, cell_folder(root, cell), cell.name)
         images += count
-        gaps.extend(more)
+        gaps += [gap] if gap else []
     if progress:
         progress(len(present), len(present))
     return DataSet(layout, root, present, images, tuple(gaps), own_classes)

@@ -1,0 +1,210 @@
+"""What holds for every benchmark: a new file in `vars_eval/benchmarks` is tested here by itself."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny import Greedy, TinyNet
+
+from vars_eval import benchmarks as registry
+from vars_eval import evaluate, store
+from vars_eval.benchmark import Benchmark
+from vars_eval.model import wrap
+
+NAMES = list(registry.all_benchmarks())
+ATTACKS = [name for name in NAMES if "eps" in registry.load(name).options()]
+CLI = ["--model", "tiny:build", "--import", "tiny", "--classes", "folders", "--workers", "0"]
+
+
+def score(name, tree, out, net=None, **options):
+    return evaluate(net or TinyNet(), name, data_dir=tree, out=out, own_classes=True, **{"workers": 0, **options})
+
+
+def facts(record):
+    """Everything in a record but times and host, comparable."""
+    values = {name: (array.dtype, array.tolist()) for name, array in record.score.per_image.items()}
+    return record.key, record.status, record.error, record.score.images, values, record.notes, record.model
+
+
+def stored(out):
+    return {(record.key.column, record.key.cell): facts(record) for record in store.records(out)}
+
+
+def first_image(tree: Path) -> Path:
+    return min(path for path in tree.rglob("*") if path.suffix == ".JPEG")
+
+
+@pytest.fixture(params=NAMES)
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def own_tree(name, trees, tmp_path):
+    """A copy of the tree that may be damaged."""
+    return shutil.copytree(trees(name), tmp_path / "tree")
+
+
+def test_every_cell_is_scored_once(name, trees, tmp_path, monkeypatch):
+    first = score(name, trees(name), tmp_path)
+    assert all(record.done and record.score.n == 12 for record in first)
+    hits = sum(record.score.sums["top1"] for record in first)
+    assert 0 < hits < 12 * len(first), "the test's own model should be neither always right nor always wrong"
+    assert len(list((tmp_path / "records").rglob("*.json"))) == len(first)
+    kind = registry.all_benchmarks()[name]
+    monkeypatch.setattr(kind, "run", lambda self, job: pytest.fail("a finished cell was scored again"))
+    assert list(map(facts, score(name, trees(name), tmp_path))) == list(map(facts, first))
+
+
+def test_fresh_scores_again(name, trees, tmp_path, monkeypatch):
+    first = score(name, trees(name), tmp_path, limit=2)
+    calls = []
+    kind = registry.all_benchmarks()[name]
+    real = kind.run
+    monkeypatch.setattr(kind, "run", lambda self, job: calls.append(1) or real(self, job))
+    assert list(map(facts, score(name, trees(name), tmp_path, limit=2, fresh=True))) == list(map(facts, first))
+    assert len(calls) == len(first)
+
+
+def test_batches_and_workers_do_not_matter(name, trees, tmp_path):
+    score(name, trees(name), tmp_path / "a")
+    score(name, trees(name), tmp_path / "b", batch_size=5)
+    score(name, trees(name), tmp_path / "c", batch_size=1, limit=3)
+    score(name, trees(name), tmp_path / "d", batch_size=2, limit=3, workers=2)
+    assert stored(tmp_path / "a") == stored(tmp_path / "b")
+    assert stored(tmp_path / "c") == stored(tmp_path / "d")
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("precision", ["float32", "amp-bfloat16"])
+def test_eps_zero_is_clean(name, precision, trees, tmp_path, monkeypatch):
+    """Bit for bit, in the logits: not just in what is right."""
+    from vars_eval.job import Job
+
+    logits = []
+    real = Job.logits
+    monkeypatch.setattr(Job, "logits", lambda self, pixels: logits.append(real(self, pixels)) or logits[-1])
+    score("imagenet", trees("imagenet"), tmp_path, precision=precision, batch_size=5)
+    clean, logits[:] = list(logits), []
+    score(f"{name}:eps=0", trees(name), tmp_path, precision=precision, batch_size=5)
+    assert len(clean) == len(logits) == 3
+    assert all(np.array_equal(a, b) for a, b in zip(clean, logits, strict=True))
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_attacks_do_harm(name, trees, tmp_path):
+    clean, attacked = (score(bench, trees(name), tmp_path)[0].score for bench in ("imagenet", f"{name}:eps=8/255"))
+    assert attacked.sums["top1"] < clean.sums["top1"]
+    assert attacked.images == clean.images
+
+
+def test_memory_runs_out_above_three(name, trees, tmp_path, capsys):
+    score(name, trees(name), tmp_path / "a", Greedy().eval(), batch_size=3)
+    score(name, trees(name), tmp_path / "b", Greedy().eval(), batch_size=12)
+    assert stored(tmp_path / "a") == stored(tmp_path / "b")
+    assert capsys.readouterr().err.count("out of memory: going on with batches of") == 2  # 12 -> 6 -> 3
+
+
+def test_memory_is_too_small_for_one(name, trees, tmp_path):
+    net = Greedy()
+    model = wrap(net, "greedy")
+    net.most = 0
+    records = score(name, trees(name), tmp_path, model, batch_size=2)
+    assert {record.error for record in records} == {"Out of memory with a single image; use a device with more memory."}
+    net.most = 12
+    assert all(record.done for record in score(name, trees(name), tmp_path, model))
+    assert all(record.done for record in store.records(tmp_path)), "no failure is left behind"
+
+
+def test_check_data_accepts_its_own_tree(name, trees, run):
+    code, out, err = run("check-data", name, "--data-dir", trees(name))
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1] == "complete"
+
+
+@pytest.mark.parametrize("what", ["file", "class", "cell"])
+def test_check_data_names_what_is_gone(name, what, own_tree, run, tmp_path):
+    image = first_image(own_tree)
+    cells = {"file": None, "class": image.parent, "cell": image.parent.parent}
+    if what == "cell" and cells["cell"] == own_tree:
+        for folder in [path for path in own_tree.iterdir() if path.is_dir()]:
+            shutil.rmtree(folder)
+    elif what == "file":
+        image.unlink()
+    else:
+        shutil.rmtree(cells[what])
+    code, out, err = run("check-data", name, "--data-dir", own_tree)
+    sentences = [line for line in out.splitlines() if line.startswith("missing: ")] + err.splitlines()
+    assert code in (1, 2)
+    assert len(sentences) == 1, out + err
+    clue = {"file": "11 images", "class": image.parent.name, "cell": "none of|cells are missing|no class folders"}
+    assert any(part in sentences[0] for part in clue[what].split("|")), sentences
+    code, _, err = run("run", "--bench", name, *CLI, "--data-dir", own_tree, "--out", tmp_path)
+    if what != "class":  # with --classes folders the classes are what is there
+        assert code == 2
+        assert len(err.splitlines()) == 1
+
+
+def test_a_corrupt_image_fails_its_cell_alone(name, own_tree, run, tmp_path):
+    image = first_image(own_tree)
+    whole = image.read_bytes()
+    image.write_bytes(whole[:200])
+    words = ["run", "--bench", name, *CLI, "--data-dir", own_tree, "--out", tmp_path / "out"]
+    code, _, err = run(*words)
+    records = list(store.records(tmp_path / "out"))
+    failed = [record for record in records if not record.done]
+    assert code == 1
+    assert len(failed) == 1
+    assert str(image) in failed[0].error
+    assert failed[0].error in err
+    assert "Traceback" not in err
+    image.write_bytes(whole)
+    assert run(*words)[0] == 0
+    again = list(store.records(tmp_path / "out"))
+    assert all(record.done for record in again)
+    assert len(again) == len(records)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return probe.getsockname()[1]
+
+
+def test_two_processes_are_one(trees, tmp_path):
+    """All benchmarks in one call: starting processes is what takes the time."""
+    data = [f"{registry.load(name).dataset}={trees(name)}" for name in NAMES]
+    words = ["run", "--bench", *NAMES, *CLI, "--data-dir", *data, "--batch-size", "5"]
+    environment = os.environ | {
+        "PYTHONPATH": str(Path(__file__).parent),
+        "MASTER_ADDR": "localhost",
+        "MASTER_PORT": str(free_port()),
+        "OMP_NUM_THREADS": "1",
+        "WORLD_SIZE": "2",
+    }
+    command = [sys.executable, "-m", "vars_eval", *words, "--out", tmp_path / "two"]
+    processes = [
+        subprocess.Popen(command, env=environment | {"RANK": str(rank)}, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+        for rank in range(2)
+    ]
+    outcomes = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outcomes
+    from vars_eval.cli import main
+
+    assert main([*map(str, words), "--out", str(tmp_path / "one")]) == 0
+    one, two = stored(tmp_path / "one"), stored(tmp_path / "two")
+    assert one == two
+    assert len(one) == sum(len(_cells(name, trees)) for name in NAMES)
+    assert outcomes[1][0] == b"", "only the first process prints"
+
+
+def _cells(name, trees):
+    from vars_eval.data.layout import with_manifest
+
+    benchmark: Benchmark = registry.load(name)
+    return with_manifest(benchmark.layout, trees(name)).cells
