@@ -1,5 +1,7 @@
 """Performer attention: softmax-like attention in linear time, through positive random features."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -40,17 +42,18 @@ class Performer(Mixer):
         Raises:
             ValueError: If head_dim does not divide dim.
         """
+        dd: Any = {"device": device, "dtype": dtype}
         super().__init__(dim, grid)
         heads = count_heads(dim, head_dim)
         self.head_dim = head_dim
-        self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias, device=device, dtype=dtype)
-        self.proj = nn.Linear(dim, dim, device=device, dtype=dtype)
-        features = torch.randn(heads, head_dim, ratio * head_dim, device=device, dtype=dtype)
+        self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias, **dd)
+        self.proj = nn.Linear(dim, dim, **dd)
+        features = torch.randn(heads, head_dim, ratio * head_dim, **dd)
         self.register_buffer("rand_matrix", features)
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix tokens, (B, N, C) -> (B, N, C)."""
-        q, k, v = map(at_least_float32, split_heads(self.qkv(x), 3, self.head_dim))
+        q, k, v = split_heads(at_least_float32(self.qkv(x)), 3, self.head_dim)
         projection = at_least_float32(self.rand_matrix)
         q, k = random_features(q, projection), random_features(k, projection)
         weight = q @ k.sum(dim=-2).unsqueeze(-1)

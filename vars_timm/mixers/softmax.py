@@ -1,5 +1,7 @@
 """Softmax self-attention: the baseline mixer."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -33,11 +35,12 @@ class Softmax(Mixer):
         Raises:
             ValueError: If head_dim does not divide dim.
         """
+        dd: Any = {"device": device, "dtype": dtype}
         super().__init__(dim, grid)
         count_heads(dim, head_dim)
         self.head_dim = head_dim
-        self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias, device=device, dtype=dtype)
-        self.proj = nn.Linear(dim, dim, device=device, dtype=dtype)
+        self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias, **dd)
+        self.proj = nn.Linear(dim, dim, **dd)
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix tokens, (B, N, C) -> (B, N, C)."""

@@ -1,5 +1,7 @@
 """VARS-D: sparse reconstruction of the values in a dictionary that depends on the input."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -45,16 +47,17 @@ class VarsD(SparseMixer):
         Raises:
             ValueError: If head_dim does not divide dim, or lam or num_steps is negative.
         """
+        dd: Any = {"device": device, "dtype": dtype}
         super().__init__(dim, grid, num_steps=num_steps, lam=lam)
         heads, atoms = count_heads(dim, head_dim), ratio * head_dim
         self.head_dim = head_dim
         # Queries (which are the keys) and values; the name is that of the released checkpoints.
-        self.qkv = nn.Linear(dim, 2 * dim, bias=qkv_bias, device=device, dtype=dtype)
-        self.proj = nn.Linear(dim, dim, device=device, dtype=dtype)
-        self.learned_k = nn.Parameter(torch.eye(atoms, device=device, dtype=dtype))
-        self.learned_lam = nn.Parameter(torch.ones(1, device=device, dtype=dtype))
-        self.learned_L = nn.Parameter(torch.ones(1, device=device, dtype=dtype))
-        self.register_buffer("rand_matrix", torch.randn(heads, head_dim, atoms, device=device, dtype=dtype))
+        self.qkv = nn.Linear(dim, 2 * dim, bias=qkv_bias, **dd)
+        self.proj = nn.Linear(dim, dim, **dd)
+        self.learned_k = nn.Parameter(torch.eye(atoms, **dd))
+        self.learned_lam = nn.Parameter(torch.ones(1, **dd))
+        self.learned_L = nn.Parameter(torch.ones(1, **dd))
+        self.register_buffer("rand_matrix", torch.randn(heads, head_dim, atoms, **dd))
 
     def dictionary(self, q: Tensor) -> Tensor:
         """The atoms for queries q: (B, heads, N, d) -> (B, heads, N, m), columns of unit norm."""
@@ -70,7 +73,7 @@ class VarsD(SparseMixer):
         return self.proj(merge_heads(atoms @ codes).to(x.dtype))
 
     def _reconstruct(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        q, v = map(at_least_float32, split_heads(self.qkv(x), 2, self.head_dim))
+        q, v = split_heads(at_least_float32(self.qkv(x)), 2, self.head_dim)
         atoms = self.dictionary(q)
         gram = atoms.transpose(-2, -1) @ atoms
         lipschitz = 1 + gram.detach().abs().sum(dim=-1).amax(dim=-1)[..., None, None]

@@ -1,6 +1,6 @@
 """VARS-S: sparse reconstruction of every channel's map in a static, convolutional dictionary."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,9 @@ class VarsS(SparseMixer):
 
     L is the largest singular value of Re G over the frequencies, stored per channel. A training forward refreshes it
     with momentum 0.1 on every 100th call, as the released training loop does; `step` counts the calls.
+
+    With the released lam of 3.5 hardly any code is active at initialisation, and a block without an active code has no
+    gradient through its mixer; a smaller lam (0.1 to 0.3) starts with sparse, but live codes.
     """
 
     brings_norm: ClassVar[bool] = True
@@ -55,20 +58,19 @@ class VarsS(SparseMixer):
         Raises:
             ValueError: If lam or num_steps is negative.
         """
+        dd: Any = {"device": device, "dtype": dtype}
         super().__init__(dim, grid, num_steps=num_steps, lam=lam)
         height, width = grid
         spectrum = (1, height, width // 2 + 1, 2)
-        kernel = 0.06 * torch.randn(dim, codes_per_channel, *spectrum, device=device, dtype=dtype)
+        kernel = 0.06 * torch.randn(dim, codes_per_channel, *spectrum, **dd)
         energy = kernel.square().sum(dim=(2, 3, 4, 5), keepdim=True)
         # About unit-norm atoms in space: the half spectrum holds about half of the energy.
         self.kernel = nn.Parameter(kernel / (2 * energy / (height * width)).sqrt())
-        self.kernel2 = (
-            nn.Parameter(0.02 * torch.randn(dim, 1, *spectrum, device=device, dtype=dtype)) if projections else None
-        )
-        self.v = nn.Linear(dim, dim, device=device, dtype=dtype) if projections else nn.Identity()
-        self.norm = TokenBatchNorm(dim, device=device, dtype=dtype)
-        self.proj = nn.Linear(dim, dim, device=device, dtype=dtype) if projections else nn.Identity()
-        self.register_buffer("L", torch.zeros(dim, device=device, dtype=dtype))
+        self.kernel2 = nn.Parameter(0.02 * torch.randn(dim, 1, *spectrum, **dd)) if projections else None
+        self.v = nn.Linear(dim, dim, **dd) if projections else nn.Identity()
+        self.norm = TokenBatchNorm(dim, **dd)
+        self.proj = nn.Linear(dim, dim, **dd) if projections else nn.Identity()
+        self.register_buffer("L", torch.zeros(dim, **dd))
         self.register_buffer("step", torch.zeros((), device=device, dtype=torch.long))
         self.update_L(1.0)
 

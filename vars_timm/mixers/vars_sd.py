@@ -1,5 +1,7 @@
 """VARS-SD: VARS-D with static atoms beside the dynamic ones."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -45,6 +47,7 @@ class VarsSD(VarsD):
         Raises:
             ValueError: If head_dim does not divide dim, or lam or num_steps is negative.
         """
+        dd: Any = {"device": device, "dtype": dtype}
         super().__init__(
             dim,
             grid,
@@ -53,13 +56,12 @@ class VarsSD(VarsD):
             lam=lam,
             num_steps=num_steps,
             qkv_bias=qkv_bias,
-            device=device,
-            dtype=dtype,
+            **dd,
         )
         heads, atoms = dim // head_dim, (ratio + static_ratio) * head_dim
         shape = (1, heads, grid[0] * grid[1], static_ratio * head_dim)
-        self.kernel = nn.Parameter(torch.randn(shape, device=device, dtype=dtype))
-        self.learned_k = nn.Parameter(torch.eye(atoms, device=device, dtype=dtype))
+        self.kernel = nn.Parameter(torch.randn(shape, **dd))
+        self.learned_k = nn.Parameter(torch.eye(atoms, **dd))
 
     def dictionary(self, q: Tensor) -> Tensor:
         """The atoms for queries q, dynamic ones first: (B, heads, N, d) -> (B, heads, N, m), columns of unit norm."""

@@ -1,5 +1,8 @@
 """The blocks a model is a stack of."""
 
+from functools import partial
+from typing import Any
+
 import torch
 from timm.layers import DropPath
 from timm.models import checkpoint_seq
@@ -34,17 +37,12 @@ class Block(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         """Build the block, with dropout of rate drop behind the mixer and drop path on both branches."""
+        dd: Any = {"device": device, "dtype": dtype}
         super().__init__()
-        self.norm1: nn.Module
-        self.norm2: nn.Module
-        if mixer.brings_norm:
-            self.norm1 = nn.Identity()
-            self.attn = mixer
-            self.norm2 = TokenBatchNorm(mixer.dim, device=device, dtype=dtype)
-        else:
-            self.norm1 = nn.LayerNorm(mixer.dim, eps=LAYER_NORM_EPS, device=device, dtype=dtype)
-            self.attn = mixer
-            self.norm2 = nn.LayerNorm(mixer.dim, eps=LAYER_NORM_EPS, device=device, dtype=dtype)
+        layer_norm = partial(nn.LayerNorm, mixer.dim, eps=LAYER_NORM_EPS, **dd)
+        self.norm1 = nn.Identity() if mixer.brings_norm else layer_norm()
+        self.attn = mixer
+        self.norm2 = TokenBatchNorm(mixer.dim, **dd) if mixer.brings_norm else layer_norm()
         self.mlp = mlp
         self.drop = nn.Dropout(drop)
         self.drop_path = DropPath(drop_path)
@@ -72,11 +70,12 @@ class FilterBlock(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         """Build the block, with drop path on its one branch."""
+        dd: Any = {"device": device, "dtype": dtype}
         super().__init__()
-        self.norm1 = nn.LayerNorm(filter.dim, eps=LAYER_NORM_EPS, device=device, dtype=dtype)
+        self.norm1 = nn.LayerNorm(filter.dim, eps=LAYER_NORM_EPS, **dd)
         self.filter = filter
         self.attn = attn
-        self.norm2 = nn.LayerNorm(filter.dim, eps=LAYER_NORM_EPS, device=device, dtype=dtype)
+        self.norm2 = nn.LayerNorm(filter.dim, eps=LAYER_NORM_EPS, **dd)
         self.mlp = mlp
         self.drop_path = DropPath(drop_path)
 

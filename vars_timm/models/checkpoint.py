@@ -1,10 +1,13 @@
 """Checkpoints: the names of the released VARS and RVT weights, in the terms of the models here."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+VARS_S_PART = re.compile(r"(?P<block>(.*\.)?)(?P<part>L|kernel2?|(v|proj)\.\w+|norm1\.bn\.\w+)")
 
 
 def rename_released(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -21,11 +24,10 @@ def rename_released(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
         A new dict; the tensors are shared.
     """
     # A released VARS-S block is known by its BatchNorm in front of the projection.
-    blocks = [name.removesuffix("norm1.bn.weight") for name in state_dict if name.endswith("norm1.bn.weight")]
-    moved = {old: prefix + new for prefix in blocks for old, new in _vars_s_names(prefix, state_dict)}
-    renamed = {moved.get(name, name): tensor for name, tensor in state_dict.items() if not _is_dead(name, state_dict)}
-    for prefix in blocks:
-        renamed[f"{prefix}attn.step"] = torch.zeros((), dtype=torch.long)
+    blocks = {name.removesuffix("norm1.bn.weight") for name in state_dict if name.endswith("norm1.bn.weight")}
+    renamed = {_new_name(name, blocks): tensor for name, tensor in state_dict.items() if not _is_dead(name, state_dict)}
+    for block in blocks:
+        renamed[f"{block}attn.step"] = torch.zeros((), dtype=torch.long)
     return renamed
 
 
@@ -40,16 +42,11 @@ def rename_on_load(module: nn.Module, state_dict: dict[str, Tensor], prefix: str
     state_dict.update({prefix + name: tensor for name, tensor in rename_released(own).items()})
 
 
-def _vars_s_names(prefix: str, state_dict: Mapping[str, Tensor]) -> list[tuple[str, str]]:
-    pairs = []
-    for name in state_dict:
-        if name.startswith(prefix):
-            part = name.removeprefix(prefix)
-            if part in ("L", "kernel", "kernel2") or part.startswith(("v.", "proj.")):
-                pairs.append((name, f"attn.{part}"))
-            elif part.startswith("norm1.bn."):
-                pairs.append((name, f"attn.norm.{part.removeprefix('norm1.')}"))
-    return pairs
+def _new_name(name: str, vars_s_blocks: Collection[str]) -> str:
+    match = VARS_S_PART.fullmatch(name)
+    if match is None or match["block"] not in vars_s_blocks:
+        return name
+    return f"{match['block']}attn.{match['part'].replace('norm1', 'norm')}"
 
 
 def _is_dead(name: str, state_dict: Mapping[str, Tensor]) -> bool:

@@ -43,6 +43,7 @@ class Isotropic(Classifier):
             device: Where the parameters live.
             dtype: Type of the parameters.
         """
+        dd: Any = {"device": device, "dtype": dtype}
         super().__init__(
             patch_embed,
             embed_dim,
@@ -50,16 +51,13 @@ class Isotropic(Classifier):
             in_chans=in_chans,
             global_pool=global_pool,
             drop_rate=drop_rate,
-            device=device,
-            dtype=dtype,
+            **dd,
         )
         height, width = patch_embed.grid_size
         self.embed_dim = embed_dim
-        self.pos_embed = (
-            nn.Parameter(torch.empty(1, height * width, embed_dim, device=device, dtype=dtype)) if pos_embed else None
-        )
+        self.pos_embed = nn.Parameter(torch.empty(1, height * width, embed_dim, **dd)) if pos_embed else None
         self.blocks = nn.Sequential(*blocks)
-        self.norm = nn.LayerNorm(embed_dim, eps=LAYER_NORM_EPS, device=device, dtype=dtype)
+        self.norm = nn.LayerNorm(embed_dim, eps=LAYER_NORM_EPS, **dd)
         self.feature_info = [
             {"module": f"blocks.{i}", "num_chs": embed_dim, "reduction": patch_embed.patch_size}
             for i in range(len(self.blocks))

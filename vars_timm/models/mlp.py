@@ -1,5 +1,7 @@
 """The two MLPs of a block: per token, and convolutional on the token grid."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -17,10 +19,11 @@ class Mlp(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         """Build the layer, dim -> hidden_dim -> dim, with dropout of rate drop after both Linears."""
+        dd: Any = {"device": device, "dtype": dtype}
         super().__init__()
-        self.fc1 = nn.Linear(dim, hidden_dim, device=device, dtype=dtype)
+        self.fc1 = nn.Linear(dim, hidden_dim, **dd)
         self.act = nn.GELU()
-        self.fc2 = nn.Linear(hidden_dim, dim, device=device, dtype=dtype)
+        self.fc2 = nn.Linear(hidden_dim, dim, **dd)
         self.drop = nn.Dropout(drop)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -43,15 +46,16 @@ class ConvMlp(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         """Build the layer, dim -> hidden_dim -> dim, for the tokens of a grid (H, W), with dropout of rate drop."""
+        dd: Any = {"device": device, "dtype": dtype}
         super().__init__()
         self.grid = grid
-        self.fc1 = nn.Conv2d(dim, hidden_dim, 1, device=device, dtype=dtype)
-        self.bn1 = nn.BatchNorm2d(hidden_dim, device=device, dtype=dtype)
-        self.dwconv = nn.Conv2d(hidden_dim, hidden_dim, 3, padding=1, groups=hidden_dim, device=device, dtype=dtype)
-        self.bn2 = nn.BatchNorm2d(hidden_dim, device=device, dtype=dtype)
+        self.fc1 = nn.Conv2d(dim, hidden_dim, 1, **dd)
+        self.bn1 = nn.BatchNorm2d(hidden_dim, **dd)
+        self.dwconv = nn.Conv2d(hidden_dim, hidden_dim, 3, padding=1, groups=hidden_dim, **dd)
+        self.bn2 = nn.BatchNorm2d(hidden_dim, **dd)
         self.act = nn.GELU()
-        self.fc2 = nn.Conv2d(hidden_dim, dim, 1, device=device, dtype=dtype)
-        self.bn3 = nn.BatchNorm2d(dim, device=device, dtype=dtype)
+        self.fc2 = nn.Conv2d(hidden_dim, dim, 1, **dd)
+        self.bn3 = nn.BatchNorm2d(dim, **dd)
         self.drop = nn.Dropout(drop)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """Stems: images to row-major tokens."""
 
+from typing import Any
+
 import torch
 from timm.layers import to_2tuple
 from timm.models import register_notrace_function
@@ -100,13 +102,14 @@ class ConvStem(Stem):
         Raises:
             ValueError: If the patch is not a multiple of 4, or does not divide the image.
         """
+        dd: Any = {"device": device, "dtype": dtype}
         super().__init__(img_size, patch_size)
         if patch_size % 4:
             raise ValueError(f"patch_size must be a multiple of 4 for the convolutional stem, got {patch_size}")
         last = patch_size // 4
         self.proj = nn.Sequential(
-            nn.Conv2d(in_chans, 32, 7, stride=2, padding=2, device=device, dtype=dtype),
-            nn.BatchNorm2d(32, device=device, dtype=dtype),
+            nn.Conv2d(in_chans, 32, 7, stride=2, padding=2, **dd),
+            nn.BatchNorm2d(32, **dd),
             nn.MaxPool2d(3, stride=2, padding=1),
-            nn.Conv2d(32, dim, last, stride=last, device=device, dtype=dtype),
+            nn.Conv2d(32, dim, last, stride=last, **dd),
         )

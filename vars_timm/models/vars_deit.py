@@ -70,25 +70,18 @@ class VarsDeiT(Isotropic):
             TypeError: If the mixer has no such argument.
             ValueError: If a value is out of range or sizes do not fit together.
         """
-        stem = ConvStem(img_size, patch_size, in_chans, embed_dim, device=device, dtype=dtype)
+        dd: Any = {"device": device, "dtype": dtype}
+        stem = ConvStem(img_size, patch_size, in_chans, embed_dim, **dd)
 
         def block(index: int) -> Block:
             return Block(
                 create_mixer(
-                    mixer,
-                    embed_dim,
-                    stem.grid_size,
-                    num_steps=num_steps,
-                    lam=lam,
-                    device=device,
-                    dtype=dtype,
-                    **(mixer_args or {}),
+                    mixer, embed_dim, stem.grid_size, num_steps=num_steps, lam=lam, **dd, **(mixer_args or {})
                 ),
-                Mlp(embed_dim, mlp_ratio * embed_dim, drop=proj_drop_rate, device=device, dtype=dtype),
+                Mlp(embed_dim, mlp_ratio * embed_dim, drop=proj_drop_rate, **dd),
                 drop=proj_drop_rate,
                 drop_path=drop_path_rate * index / max(depth - 1, 1),
-                device=device,
-                dtype=dtype,
+                **dd,
             )
 
         super().__init__(
@@ -100,8 +93,7 @@ class VarsDeiT(Isotropic):
             in_chans=in_chans,
             global_pool=global_pool,
             drop_rate=drop_rate,
-            device=device,
-            dtype=dtype,
+            **dd,
         )
 
 

@@ -77,28 +77,20 @@ class VarsGFNet(Isotropic):
             TypeError: If the mixer has no such argument.
             ValueError: If a value is out of range or sizes do not fit together.
         """
-        patch_embed = stem(img_size, patch_size, in_chans, embed_dim, device=device, dtype=dtype)
+        dd: Any = {"device": device, "dtype": dtype}
+        patch_embed = stem(img_size, patch_size, in_chans, embed_dim, **dd)
         grid = patch_embed.grid_size
 
         def block(index: int) -> nn.Module:
             drop_path = drop_path_rate * index / max(depth - 1, 1)
-            mlp = Mlp(embed_dim, mlp_ratio * embed_dim, drop=proj_drop_rate, device=device, dtype=dtype)
-            main = create_mixer(
-                mixer,
-                embed_dim,
-                grid,
-                num_steps=num_steps,
-                lam=lam,
-                device=device,
-                dtype=dtype,
-                **(mixer_args or {}),
-            )
+            mlp = Mlp(embed_dim, mlp_ratio * embed_dim, drop=proj_drop_rate, **dd)
+            main = create_mixer(mixer, embed_dim, grid, num_steps=num_steps, lam=lam, **dd, **(mixer_args or {}))
             if isinstance(main, GlobalFilter):
-                return FilterBlock(main, mlp, drop_path=drop_path, device=device, dtype=dtype)
+                return FilterBlock(main, mlp, drop_path=drop_path, **dd)
             if main.brings_norm:
-                return Block(main, mlp, drop_path=drop_path, device=device, dtype=dtype)
-            beside = GlobalFilter(embed_dim, grid, device=device, dtype=dtype)
-            return FilterBlock(beside, mlp, main, drop_path=drop_path, device=device, dtype=dtype)
+                return Block(main, mlp, drop_path=drop_path, **dd)
+            beside = GlobalFilter(embed_dim, grid, **dd)
+            return FilterBlock(beside, mlp, main, drop_path=drop_path, **dd)
 
         super().__init__(
             patch_embed,
@@ -109,8 +101,7 @@ class VarsGFNet(Isotropic):
             in_chans=in_chans,
             global_pool=global_pool,
             drop_rate=drop_rate,
-            device=device,
-            dtype=dtype,
+            **dd,
         )
 
 

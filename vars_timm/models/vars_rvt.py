@@ -103,7 +103,8 @@ class VarsRVT(Classifier):
             TypeError: If the mixer has no such argument.
             ValueError: If a value is out of range or sizes do not fit together.
         """
-        stem = ConvStem(img_size, patch_size, in_chans, embed_dims[0], device=device, dtype=dtype)
+        dd: Any = {"device": device, "dtype": dtype}
+        stem = ConvStem(img_size, patch_size, in_chans, embed_dims[0], **dd)
         super().__init__(
             stem,
             embed_dims[-1],
@@ -111,20 +112,16 @@ class VarsRVT(Classifier):
             in_chans=in_chans,
             global_pool=global_pool,
             drop_rate=drop_rate,
-            device=device,
-            dtype=dtype,
+            **dd,
         )
 
         def block(dim: int, grid: tuple[int, int], index: int) -> Block:
             return Block(
-                create_mixer(
-                    mixer, dim, grid, num_steps=num_steps, lam=lam, device=device, dtype=dtype, **(mixer_args or {})
-                ),
-                ConvMlp(dim, mlp_ratio * dim, grid, drop=proj_drop_rate, device=device, dtype=dtype),
+                create_mixer(mixer, dim, grid, num_steps=num_steps, lam=lam, **dd, **(mixer_args or {})),
+                ConvMlp(dim, mlp_ratio * dim, grid, drop=proj_drop_rate, **dd),
                 drop=proj_drop_rate,
                 drop_path=drop_path_rate * index / sum(depths),
-                device=device,
-                dtype=dtype,
+                **dd,
             )
 
         self.transformers = nn.ModuleList()
@@ -133,7 +130,7 @@ class VarsRVT(Classifier):
         grid, reduction = stem.grid_size, patch_size
         for stage, (dim, depth) in enumerate(zip(embed_dims, depths, strict=True)):
             if stage:
-                self.pools.append(Pool(embed_dims[stage - 1], dim, grid, device=device, dtype=dtype))
+                self.pools.append(Pool(embed_dims[stage - 1], dim, grid, **dd))
                 # What a convolution of stride 2 leaves of an odd side, too.
                 grid, reduction = ((grid[0] + 1) // 2, (grid[1] + 1) // 2), 2 * reduction
             first = sum(depths[:stage])
@@ -142,7 +139,7 @@ class VarsRVT(Classifier):
                 {"module": f"transformers.{stage}.blocks.{i}", "num_chs": dim, "reduction": reduction}
                 for i in range(depth)
             ]
-        self.norm = nn.LayerNorm(self.num_features, eps=LAYER_NORM_EPS, device=device, dtype=dtype)
+        self.norm = nn.LayerNorm(self.num_features, eps=LAYER_NORM_EPS, **dd)
 
     def no_weight_decay(self) -> set[str]:
         """Names of parameters that weight decay leaves out: none by name."""
