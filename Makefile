@@ -27,7 +27,7 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 	@touch $@
 
 demo: $(READY)
-	@$(BIN)/python scripts/demo.py
+	@$(BIN)/python scripts/demo $(ARGS)
 
 test: $(READY)
 	@$(BIN)/python -m pytest -n $(JOBS)
