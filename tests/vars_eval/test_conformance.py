@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tiny import Greedy, TinyNet
-
 from vars_eval import benchmarks as registry
 from vars_eval import evaluate, store
 from vars_eval.benchmark import Benchmark

@@ -47,7 +47,7 @@ class Constant(nn.Module):
         self.pretrained_cfg = {"input_size": (3, side, side), "architecture": "constant"}
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return self.logits.expand(len(pixels), -1)
+        return self.logits + 0 * pixels.mean((1, 2, 3))[:, None]
 
 
 def build(**kwargs: int) -> nn.Module:
