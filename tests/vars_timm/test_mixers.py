@@ -270,12 +270,3 @@ def test_filter_of_ones_changes_nothing():
     with torch.no_grad():
         mixer.complex_weight.copy_(torch.tensor([1.0, 0.0]).expand_as(mixer.complex_weight))
     assert_close(mixer(x), x)
-
-
-@pytest.mark.parametrize("name", ["vars_s", "vars_sd"])
-def test_compiles_as_one_graph_in_training(name):
-    mixer = create_mixer(name, DIM, GRID, **OPTIONS[name])
-    eager = create_mixer(name, DIM, GRID, **OPTIONS[name])
-    eager.load_state_dict(mixer.state_dict())
-    x = 20 * tokens().float()
-    assert_close(torch.compile(mixer, fullgraph=True, backend="aot_eager")(x), eager(x))

@@ -221,3 +221,10 @@ def test_gfnet_block_has_one_residual(beside):
 
 def test_version():
     assert vars_timm.__version__ == "0.1.0"
+
+
+def test_one_mixer_argument_can_be_changed_and_the_others_keep_their_defaults():
+    model = timm.create_model("deit_tiny_vars_sd", mixer_args={"head_dim": 32}, depth=1, device="meta")
+    mixer = model.blocks[0].attn
+    assert mixer.rand_matrix.shape == (6, 32, 32)
+    assert mixer.kernel.shape == (1, 6, 196, 32)

@@ -13,7 +13,7 @@ from timm.models import build_model_with_cfg, generate_default_cfgs, register_mo
 from vars_timm.mixers import create_mixer
 from vars_timm.models.blocks import Block
 from vars_timm.models.checkpoint import unwrap_and_rename
-from vars_timm.models.config import default_cfg
+from vars_timm.models.config import default_cfg, with_defaults
 from vars_timm.models.isotropic import Isotropic
 from vars_timm.models.mlp import Mlp
 from vars_timm.models.stem import ConvStem, Size
@@ -116,28 +116,28 @@ default_cfgs = generate_default_cfgs(
 def deit_tiny_softmax(pretrained: bool = False, **kwargs: Any) -> VarsDeiT:
     """DeiT-Ti with softmax attention: width 192, 12 blocks, 3 heads."""
     args = {"mixer": "softmax", "mixer_args": {"head_dim": 64}}
-    return _create("deit_tiny_softmax", pretrained, **{**args, **kwargs})
+    return _create("deit_tiny_softmax", pretrained, **with_defaults(args, kwargs))
 
 
 @register_model
 def deit_tiny_performer(pretrained: bool = False, **kwargs: Any) -> VarsDeiT:
     """DeiT-Ti with Performer attention, 2 d random features a head."""
     args = {"mixer": "performer", "mixer_args": {"head_dim": 64}}
-    return _create("deit_tiny_performer", pretrained, **{**args, **kwargs})
+    return _create("deit_tiny_performer", pretrained, **with_defaults(args, kwargs))
 
 
 @register_model
 def deit_tiny_vars_s(pretrained: bool = False, **kwargs: Any) -> VarsDeiT:
     """DeiT-Ti with VARS-S, 3 codes a channel; with a position embedding, as a circular convolution has none."""
     args = {"mixer": "vars_s", "mixer_args": {"codes_per_channel": 3}}
-    return _create("deit_tiny_vars_s", pretrained, **{**args, **kwargs})
+    return _create("deit_tiny_vars_s", pretrained, **with_defaults(args, kwargs))
 
 
 @register_model
 def deit_tiny_vars_d(pretrained: bool = False, **kwargs: Any) -> VarsDeiT:
     """DeiT-Ti with VARS-D, 2 d dynamic atoms a head."""
     args = {"mixer": "vars_d", "mixer_args": {"head_dim": 64, "ratio": 2}}
-    return _create("deit_tiny_vars_d", pretrained, **{**args, **kwargs})
+    return _create("deit_tiny_vars_d", pretrained, **with_defaults(args, kwargs))
 
 
 @register_model
@@ -148,4 +148,4 @@ def deit_tiny_vars_sd(pretrained: bool = False, **kwargs: Any) -> VarsDeiT:
         "mixer_args": {"head_dim": 64, "ratio": 1, "static_ratio": 1},
         "pos_embed": False,
     }
-    return _create("deit_tiny_vars_sd", pretrained, **{**args, **kwargs})
+    return _create("deit_tiny_vars_sd", pretrained, **with_defaults(args, kwargs))

@@ -15,7 +15,7 @@ from torch import nn
 from vars_timm.mixers import GlobalFilter, create_mixer
 from vars_timm.models.blocks import Block, FilterBlock
 from vars_timm.models.checkpoint import unwrap_and_rename
-from vars_timm.models.config import default_cfg
+from vars_timm.models.config import default_cfg, with_defaults
 from vars_timm.models.isotropic import Isotropic
 from vars_timm.models.mlp import Mlp
 from vars_timm.models.stem import ConvStem, PatchStem, Size, Stem
@@ -123,25 +123,25 @@ default_cfgs = generate_default_cfgs(
 def gfnet_tiny_filter(pretrained: bool = False, **kwargs: Any) -> VarsGFNet:
     """GFNet-Ti as published: 16 x 16 patches, width 256, 12 blocks."""
     args = {"mixer": "filter", "stem": PatchStem}
-    return _create("gfnet_tiny_filter", pretrained, **{**args, **kwargs})
+    return _create("gfnet_tiny_filter", pretrained, **with_defaults(args, kwargs))
 
 
 @register_model
 def gfnet_tiny_vars_s(pretrained: bool = False, **kwargs: Any) -> VarsGFNet:
     """GFNet-Ti with VARS-S in place of the filter: one kernel a channel, no projections."""
     args = {"mixer": "vars_s", "mixer_args": {"codes_per_channel": 1, "projections": False}}
-    return _create("gfnet_tiny_vars_s", pretrained, **{**args, **kwargs})
+    return _create("gfnet_tiny_vars_s", pretrained, **with_defaults(args, kwargs))
 
 
 @register_model
 def gfnet_tiny_vars_d(pretrained: bool = False, **kwargs: Any) -> VarsGFNet:
     """GFNet-Ti with VARS-D beside the filter: 16 heads, 2 d dynamic atoms a head."""
     args = {"mixer": "vars_d", "mixer_args": {"head_dim": 16, "ratio": 2}}
-    return _create("gfnet_tiny_vars_d", pretrained, **{**args, **kwargs})
+    return _create("gfnet_tiny_vars_d", pretrained, **with_defaults(args, kwargs))
 
 
 @register_model
 def gfnet_tiny_vars_sd(pretrained: bool = False, **kwargs: Any) -> VarsGFNet:
     """GFNet-Ti with VARS-SD beside the filter: 16 heads, d dynamic and d static atoms a head."""
     args = {"mixer": "vars_sd", "mixer_args": {"head_dim": 16, "ratio": 1, "static_ratio": 1}}
-    return _create("gfnet_tiny_vars_sd", pretrained, **{**args, **kwargs})
+    return _create("gfnet_tiny_vars_sd", pretrained, **with_defaults(args, kwargs))

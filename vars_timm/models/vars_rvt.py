@@ -11,7 +11,7 @@ from vars_timm.mixers import create_mixer
 from vars_timm.models.blocks import LAYER_NORM_EPS, Block, run_blocks
 from vars_timm.models.checkpoint import unwrap_and_rename
 from vars_timm.models.classifier import Classifier
-from vars_timm.models.config import default_cfg
+from vars_timm.models.config import default_cfg, with_defaults
 from vars_timm.models.mlp import ConvMlp
 from vars_timm.models.stem import ConvStem, Size
 
@@ -182,32 +182,32 @@ default_cfgs = generate_default_cfgs(
 def rvt_tiny_softmax(pretrained: bool = False, **kwargs: Any) -> VarsRVT:
     """RVT-Ti with softmax attention: widths 192 and 384, 10 and 2 blocks, heads of width 32."""
     args = {"mixer": "softmax", "mixer_args": {"head_dim": 32}}
-    return _create("rvt_tiny_softmax", pretrained, **{**args, **kwargs})
+    return _create("rvt_tiny_softmax", pretrained, **with_defaults(args, kwargs))
 
 
 @register_model
 def rvt_tiny_performer(pretrained: bool = False, **kwargs: Any) -> VarsRVT:
     """RVT-Ti with Performer attention, 2 d random features a head."""
     args = {"mixer": "performer", "mixer_args": {"head_dim": 32}}
-    return _create("rvt_tiny_performer", pretrained, **{**args, **kwargs})
+    return _create("rvt_tiny_performer", pretrained, **with_defaults(args, kwargs))
 
 
 @register_model
 def rvt_tiny_vars_s(pretrained: bool = False, **kwargs: Any) -> VarsRVT:
     """RVT-Ti with VARS-S, 5 codes a channel, as released."""
     args = {"mixer": "vars_s", "mixer_args": {"codes_per_channel": 5}}
-    return _create("rvt_tiny_vars_s", pretrained, **{**args, **kwargs})
+    return _create("rvt_tiny_vars_s", pretrained, **with_defaults(args, kwargs))
 
 
 @register_model
 def rvt_tiny_vars_d(pretrained: bool = False, **kwargs: Any) -> VarsRVT:
     """RVT-Ti with VARS-D, 2 d dynamic atoms a head, as released."""
     args = {"mixer": "vars_d", "mixer_args": {"head_dim": 32, "ratio": 2}}
-    return _create("rvt_tiny_vars_d", pretrained, **{**args, **kwargs})
+    return _create("rvt_tiny_vars_d", pretrained, **with_defaults(args, kwargs))
 
 
 @register_model
 def rvt_tiny_vars_sd(pretrained: bool = False, **kwargs: Any) -> VarsRVT:
     """RVT-Ti with VARS-SD, 2 d dynamic and 2 d static atoms a head, as released."""
     args = {"mixer": "vars_sd", "mixer_args": {"head_dim": 32, "ratio": 2, "static_ratio": 2}}
-    return _create("rvt_tiny_vars_sd", pretrained, **{**args, **kwargs})
+    return _create("rvt_tiny_vars_sd", pretrained, **with_defaults(args, kwargs))

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import foolbox
 import torch
 from eagerpy.astensor import astensor
-from eagerpy.tensor.pytorch import PyTorchTensor
+from eagerpy.tensor.tensor import Tensor as EagerTensor
 from foolbox.models.pytorch import PyTorchModel
 from torch import Tensor, nn
 
@@ -38,7 +38,7 @@ class _SeededPGD(foolbox.attacks.LinfPGD):
         super().__init__(abs_stepsize=step, steps=steps, random_start=start is not None)
         self.start = start
 
-    def get_random_start(self, x0: PyTorchTensor, epsilon: float) -> PyTorchTensor:
+    def get_random_start(self, x0: EagerTensor, epsilon: float) -> EagerTensor:
         return x0 + epsilon * astensor(self.start)
 
 
