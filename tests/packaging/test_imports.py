@@ -1,0 +1,144 @@
+"""Imports go one way, read from the source; importing starts nothing and asks nobody."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = {"vars_timm": ROOT / "vars_timm", "vars_eval": ROOT / "eval" / "vars_eval"}
+
+# A part of vars_eval -> the parts that it may import besides itself. "base" stands for the pure single files.
+BASE = {"errors", "stats"}
+EVAL = {
+    "metrics": set(),
+    "attacks": set(),
+    "corruptions": set(),
+    "errors": set(),
+    "stats": set(),
+    "data": BASE,
+    "distributed": set(),
+    "progress": set(),
+    "provenance": set(),
+    "model": BASE,
+    "job": BASE | {"data", "model"},
+    "benchmark": BASE | {"data", "job", "model"},
+    "benchmarks": BASE | {"data", "metrics", "attacks", "corruptions", "benchmark", "job", "model"},
+    "store": BASE | {"benchmark"},
+    "report": BASE | {"store", "benchmark", "benchmarks", "model"},
+}
+LATE = {"runner", "run", "estimate", "api", "config", "commands", "cli", "__init__", "__main__"}
+# Parts of vars_timm, likewise.
+TIMM = {
+    "fixed_point": set(),
+    "sparse": set(),
+    "mixers": {"fixed_point", "sparse"},
+    "implicit": {"fixed_point"},
+}
+
+
+def modules(package: str) -> dict[str, Path]:
+    """Dotted name -> file."""
+    base = SOURCES[package].parent
+    return {".".join(path.relative_to(base).with_suffix("").parts): path for path in SOURCES[package].rglob("*.py")}
+
+
+def imports(name: str, path: Path) -> set[str]:
+    """Dotted names of what a module imports, also inside functions and for type checking."""
+    package = name.split(".")[:-1]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            start = ".".join([*base, *([node.module] if node.module else [])])
+            found |= {f"{start}.{alias.name}" for alias in node.names}
+    return found
+
+
+def parts(package: str) -> dict[str, set[str]]:
+    """Part of a package (its first folder or file) -> the other parts that it imports."""
+    found: dict[str, set[str]] = {}
+    for name, path in modules(package).items():
+        part = name.split(".")[1]
+        targets = {target.split(".")[1] for target in imports(name, path) if target.startswith(f"{package}.")}
+        found.setdefault(part, set()).update(targets - {part})
+    return found
+
+
+def test_the_models_know_nothing_of_the_harness():
+    for name, path in modules("vars_timm").items():
+        assert not {target for target in imports(name, path) if target.split(".")[0] == "vars_eval"}, name
+
+
+def test_the_harness_knows_no_model():
+    for name, path in modules("vars_eval").items():
+        assert not {target for target in imports(name, path) if target.split(".")[0] == "vars_timm"}, name
+
+
+def test_imports_inside_the_harness_go_one_way():
+    found = parts("vars_eval")
+    assert set(found) <= set(EVAL) | LATE, "a new part needs its place in this order"
+    for part, targets in found.items():
+        allowed = EVAL.get(part)
+        if allowed is None:
+            assert part in LATE
+            continue
+        assert targets <= allowed, f"{part} imports {sorted(targets - allowed)}"
+        assert not targets & LATE, part
+
+
+def test_imports_inside_the_models_go_one_way():
+    found = parts("vars_timm")
+    for part, allowed in TIMM.items():
+        assert found.get(part, set()) <= allowed, part
+
+
+OFFLINE = """
+import socket
+def refuse(*_, **__):
+    raise RuntimeError("the network was asked")
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
+import importlib, torch
+before = torch.get_rng_state(), torch.get_num_threads()
+for name in {names!r}:
+    importlib.import_module(name)
+assert torch.equal(before[0], torch.get_rng_state()), "importing draws random numbers"
+assert before[1] == torch.get_num_threads()
+assert not torch.cuda.is_initialized()
+"""
+
+
+def test_importing_asks_no_network(tmp_path):
+    """All modules in one process, from a foreign folder."""
+    names = sorted(name.removesuffix(".__init__") for package in SOURCES for name in modules(package))
+    names = [name for name in names if not name.endswith(".__main__") and name != "vars_timm.run"]
+    done = subprocess.run(
+        [sys.executable, "-c", OFFLINE.format(names=names)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"HOME": str(tmp_path)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert not list(tmp_path.iterdir()), "importing writes nothing"
+
+
+@pytest.mark.parametrize("words", [["--bench", "imagenet-c"], ["--help"]])
+def test_the_script_runs_from_anywhere(words, tmp_path):
+    script = ROOT / "eval" / "robustness.py"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, script, *words], cwd=tmp_path, capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == (0 if "--help" in words else 2)
+    if "--help" in words:
+        assert "--data-dir" in done.stdout
+    else:
+        assert len(done.stderr.splitlines()) == 1
+        assert "No model is given for imagenet-c" in done.stderr
