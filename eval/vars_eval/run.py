@@ -13,7 +13,7 @@ from vars_eval.distributed import World
 from vars_eval.errors import UserError
 from vars_eval.model import ModelInfo, PixelModel
 from vars_eval.progress import Progress
-from vars_eval.runner import Runner, Settings, Task, column_prefix, prepare, transform_for
+from vars_eval.runner import Runner, Settings, Task, column_prefix, prepare, protocol_for, transform_for
 from vars_eval.store import Record
 
 
@@ -99,7 +99,7 @@ def describe(tasks: Sequence[Task], info: ModelInfo, settings: Settings) -> list
     """The protocol of each task on a model, a line each."""
     lines = []
     for task in tasks:
-        protocol = {**task.benchmark.protocol(), "transform": transform_for(task, info, settings).description}
+        protocol = protocol_for(task, transform_for(task, info, settings))
         text = "; ".join(f"{name}: {value}" for name, value in protocol.items())
         lines.append(f"{column_prefix(task, settings)}: {text}")
     return lines

@@ -93,6 +93,16 @@ def transform_for(task: Task, info: ModelInfo, settings: Settings) -> Transform:
     return task.benchmark.transform(info.img_size)
 
 
+def protocol_for(task: Task, transform: Transform) -> dict[str, Any]:
+    """Every choice that changes the number: the benchmark's, the classes of the user's own data, the transform."""
+    own = {"classes": f"the {len(task.dataset.layout.classes)} sorted folders of the tree"}
+    return {
+        **task.benchmark.protocol(),
+        **(own if task.dataset.own_classes else {}),
+        "transform": transform.description,
+    }
+
+
 def select_images(listing: Listing, limit: int | None) -> list[ImageRef]:
     """All images of a cell, or `limit` of them evenly spread over its classes."""
     ids = listing.ids
@@ -106,7 +116,7 @@ def _key(task: Task, cell: Cell, model: PixelModel, settings: Settings, transfor
         benchmark=task.benchmark.name,
         cell=cell.name,
         column=column_prefix(task, settings),
-        protocol={**task.benchmark.protocol(), "transform": transform.description},
+        protocol=protocol_for(task, transform),
         model=model.info.name,
         model_kwargs=model.info.kwargs,
         weights=model.info.weights,

@@ -47,6 +47,7 @@ def test_own_classes_are_sorted_folders(make_tree, tmp_path):
     (record,) = evaluate(model, "imagenet", data_dir=tree, out=tmp_path / "o", own_classes=True, workers=0)
     assert record.score.per_image["top1"].tolist() == [False, False, True]
     assert record.key.column == "imagenet_animals"
+    assert record.key.protocol["classes"] == "the 3 sorted folders of the tree"
     assert record.notes == []
 
 
