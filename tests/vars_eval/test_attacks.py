@@ -95,6 +95,12 @@ def test_the_model_is_left_as_it_was():
     assert net.head.weight.grad is None
 
 
+def test_the_attack_runs_in_evaluation_mode():
+    pixels, labels = torch.rand(4, 3, 64, 64), torch.arange(4)
+    expected = linf_pgd(TinyNet().eval(), pixels, labels, EPS, EPS / 2, 3)
+    assert torch.equal(linf_pgd(TinyNet().train(), pixels, labels, EPS, EPS / 2, 3), expected)
+
+
 def test_the_model_is_put_back_after_an_error():
     net = TinyNet().train()
     with pytest.raises(ValueError, match="labels"):

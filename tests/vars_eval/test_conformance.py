@@ -180,7 +180,7 @@ def test_two_processes_are_one(trees, tmp_path):
     data = [f"{registry.load(name).dataset}={trees(name)}" for name in NAMES]
     words = ["run", "--bench", *NAMES, *CLI, "--data-dir", *data, "--batch-size", "5"]
     environment = os.environ | {
-        "PYTHONPATH": str(Path(__file__).parent),
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]),
         "MASTER_ADDR": "localhost",
         "MASTER_PORT": str(free_port()),
         "OMP_NUM_THREADS": "1",

@@ -32,7 +32,10 @@ def test_kill_and_resume(tmp_path):
     out = tmp_path / "out"
     command = [sys.executable, "-m", "vars_eval", "run", "--bench", "imagenet-c", "--model", "tiny:build"]
     command += ["--import", "tiny", "--classes", "folders", "--data-dir", str(tree), "--out", str(out)]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]),
+        "OMP_NUM_THREADS": "1",
+    }
     moments, sizes = random.Random(0), ["3", "1", "4", "8"]
     finished: dict[Path, bytes] = {}
     for kill in range(KILLS):
