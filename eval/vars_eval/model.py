@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import importlib
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -154,6 +155,19 @@ def read_weights(path: Path, use_ema: bool = False) -> dict[str, Tensor]:
     return dict(clean_state_dict(state))
 
 
+def _difference(error: Exception) -> str:
+    """What torch says about weights that do not fit, counted, with an example of each kind."""
+    found = []
+    for line in str(error).splitlines()[1:]:
+        kind, names = line.strip().split(" ")[0], re.findall(r'"([^"]+)"', line)
+        if kind in ("Missing", "Unexpected") and names:
+            found.append(f"{len(names)} {kind.lower()}, for example {names[0]}")
+    sizes = [line.strip() for line in str(error).splitlines()[1:] if "size mismatch" in line]
+    if sizes:
+        found.append(f"{len(sizes)} of another shape, for example {sizes[0].split()[3].rstrip(':')}")
+    return "; ".join(found) or _reason(error)
+
+
 def load_weights(net: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
     """Loads weights strictly.
 
@@ -169,10 +183,8 @@ def load_weights(net: nn.Module, state: Mapping[str, Tensor], what: str) -> None
     try:
         net.load_state_dict(dict(state))
     except (RuntimeError, KeyError, ValueError) as error:
-        lines = [line.strip().rstrip(". ") for line in str(error).splitlines()[1:] if line.strip()]
-        details = "; ".join(line[:160] for line in lines[:3]) or str(error)[:200]
         raise UserError(
-            f"{what} ({details}); name the model that it was trained as, with its --model-kwargs."
+            f"{what} ({_difference(error)}); name the model that it was trained as, with its --model-kwargs."
         ) from error
 
 

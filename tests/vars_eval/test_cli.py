@@ -247,7 +247,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(run, tmp_path, data):
         def __reduce__(self):
             return (exec, (f"open({str(tmp_path / 'ran')!r}, 'w')",))
 
-    (tmp_path / "bomb.pth").write_bytes(pickle.dumps(Bomb()))
+    (tmp_path / "bomb.pth").write_bytes(pickle.dumps(Bomb(), protocol=2))
     torch.save({"state_dict": Bomb()}, tmp_path / "zip.pth")
     for name in ("bomb.pth", "zip.pth"):
         code, _, err = run("run", "--bench", "imagenet", *OWN, "--data-dir", data, "--checkpoint", tmp_path / name)
