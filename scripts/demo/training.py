@@ -14,8 +14,8 @@ from timm.optim import create_optimizer_v2
 from timm.scheduler import CosineLRScheduler
 from torch import Tensor, nn
 
-BATCH = 64
-LEARNING_RATE = 2e-3
+BATCH = 32
+LEARNING_RATE = 3e-3
 WEIGHT_DECAY = 0.05
 WARMUP_EPOCHS = 2
 
@@ -77,7 +77,9 @@ def train(
             loss.backward()
             optimizer.step()
             losses.append(loss.item())
-        text = f"  {name}: epoch {epoch + 1}/{epochs}, loss {np.mean(losses):.3f}, {time.time() - started:.0f} s"
-        print(text, end="\n" if epoch + 1 == epochs else "\r", flush=True)
+        print(
+            f"  {name}: epoch {epoch + 1}/{epochs}, loss {np.mean(losses):.3f}, {time.time() - started:.0f} s",
+            flush=True,
+        )
     torch.save({"arch": name, "epoch": epochs, "state_dict": model.state_dict()}, path)
     return model.eval()
