@@ -19,8 +19,7 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "$$($(PYTHON) --version) is too old: vars-timm needs Python 3.11 or newer; try: make PYTHON=python3.12"; exit 1; }
 	@echo "setting up $(VENV): the tested versions of $(CONSTRAINTS) (about 5.5 GB; minutes on a first run)"
-	@rm -rf $(VENV)
-	@$(PYTHON) -m venv $(VENV) 2>/dev/null || { rm -rf $(VENV); \
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) 2>/dev/null || { rm -rf $(VENV); \
 	    $(PYTHON) -m pip install --quiet --target .bootstrap virtualenv && \
 	    PYTHONPATH=.bootstrap $(PYTHON) -m virtualenv --quiet $(VENV); }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[dev]'
@@ -30,7 +29,7 @@ demo: $(READY)
 	@$(BIN)/python scripts/demo $(ARGS)
 
 test: $(READY)
-	@$(BIN)/python -m pytest -n $(JOBS)
+	@$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -38,4 +37,4 @@ lint: $(READY)
 	$(BIN)/mypy vars_timm eval/vars_eval
 
 clean:
-	rm -rf $(VENV) .bootstrap demo results build dist *.egg-info
+	rm -rf $(VENV) .bootstrap demo/ results build dist *.egg-info

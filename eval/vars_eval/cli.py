@@ -75,7 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
     _run_parser(sub.add_parser("run", help="score models on benchmarks", allow_abbrev=False))
 
     ls = sub.add_parser("ls", help="list benchmarks with their protocols, and models", allow_abbrev=False)
-    ls.add_argument("filter", nargs="?", metavar="MODELS", help="also list models that match, for example '*vars*'")
+    ls.add_argument("filter", nargs="?", metavar="MODELS", help="also list models: a pattern, or a package's name")
     ls.add_argument("--import", nargs="+", default=["vars_timm"], dest="imports", metavar="PACKAGE")
     ls.set_defaults(command=commands.ls)
 

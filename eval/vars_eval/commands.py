@@ -190,9 +190,11 @@ def ls(arguments: argparse.Namespace) -> int:
             print(f"  options: {', '.join(f'{key}={value}' for key, value in benchmark.options().items())}")
     imported = import_plugins(arguments.imports)
     if arguments.filter is None:
-        print(f"models: any of timm's {len(timm.list_models()):,} (with {', '.join(imported)}); vars-eval ls '*vars*'")
+        print(f"models: any of timm's {len(timm.list_models()):,}; vars-eval ls {imported[0] if imported else '*vit*'}")
         return 0
-    names = timm.list_models(arguments.filter)
+    names = timm.list_models("" if arguments.filter in imported else arguments.filter)
+    if arguments.filter in imported:
+        names = [name for name in names if timm.model_entrypoint(name).__module__.split(".")[0] == arguments.filter]
     if not names:
         raise UserError(f"No model matches {arguments.filter!r} (imported: {', '.join(imported)}).")
     print(f"\n{'model':32s} {'trainable M':>11s} {'all M':>8s} {'GMACs':>7s} {'input':>6s}   ({GMACS_CONVENTION})")

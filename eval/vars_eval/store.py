@@ -7,7 +7,6 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from vars_eval.benchmark import PerImage, Score
 from vars_eval.errors import UserError
+from vars_eval.files import write_whole
 
 FORMAT = 1
 FOLDER = "records"
@@ -162,17 +162,9 @@ def write(record: Record, out: Path) -> Path:
     path = record.key.path(out)
     content = {"format": FORMAT, **asdict(record), "score": _score_to_json(record.score)}
     text = json.dumps(content, indent=1) + "\n"
-    part = path.with_suffix(f".{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        write_whole(path, text)
     except OSError as error:
-        with suppress(OSError):
-            part.unlink()
         raise UserError(
             f"The record {path} can not be written ({error.strerror}); finished cells are kept: make room or pass "
             "another --out, and the same command goes on."

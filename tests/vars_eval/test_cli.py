@@ -264,3 +264,12 @@ def test_ls(run):
     code, out, _ = run("ls", "test_vit")
     assert code == 0
     assert "test_vit" in out.splitlines()[-1]
+
+
+def test_ls_of_a_package(run, monkeypatch):
+    """A package's name stands for the models that it registers, and for no others."""
+    monkeypatch.setattr("vars_eval.commands.timm.list_models", lambda *_: ["resnet18", "deit_tiny_vars_s"])
+    code, out, _ = run("ls", "vars_timm")
+    assert code == 0
+    assert "deit_tiny_vars_s " in out
+    assert "resnet18" not in out

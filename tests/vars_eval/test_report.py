@@ -161,6 +161,15 @@ def test_rows_are_told_apart(change, label):
     assert "-60.00" in comparison(records, other, label)
 
 
+def test_arguments_that_all_rows_share_stand_once_below_the_table():
+    same = {"depth": 3, "img_size": 24}
+    rows = group([record("a", model_kwargs=same), record("b", model_kwargs={**same, "lam": 0.1}), record("c")])
+    assert [row.label for row in rows] == ["a", "b (lam=0.1)", "c"]
+    lines = table(rows).splitlines()
+    assert [line for line in lines if line.startswith("[1]")] == ["[1] built with depth=3, img_size=24"]
+    assert sum("[1]" in line.split("|")[1] for line in lines if line.startswith("|")) == 2
+
+
 def test_the_last_result_of_a_cell_counts():
     (row,) = group([record(right=3, second=5, data="new"), record(right=9, second=1, data="old")])
     assert row.columns[0].value == 15

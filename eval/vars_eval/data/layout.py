@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vars_eval.errors import UserError
+from vars_eval.files import write_whole
 
 MANIFEST = "vars_eval_manifest.json"
 
@@ -73,9 +74,7 @@ def write_manifest(root: Path, layout: Layout) -> None:
         "cells": [cell.name for cell in layout.cells],
         "images": layout.images,
     }
-    part = root / f"{MANIFEST}.part"
-    part.write_text(json.dumps(content, indent=1) + "\n")
-    part.replace(root / MANIFEST)
+    write_whole(root / MANIFEST, json.dumps(content, indent=1) + "\n")
 
 
 def with_manifest(layout: Layout, root: Path) -> Layout:

@@ -52,7 +52,7 @@ class CropOnly(Transform):
         self.description = f"centre crop {_IMAGENET_C_SIZE}, no resize"
         if size != _IMAGENET_C_SIZE:
             self.description = f"centre crop {_IMAGENET_C_SIZE} (or the shorter side), then bicubic to {size} if needed"
-            self.note = f"the model's input is {size}: images of another size were resampled to it"
+            self.note = f"images that are not {size} pixels wide were resampled to the model's input"
 
     def __call__(self, image: Image.Image) -> Tensor:
         """Returns a (3, S, S) uint8 tensor."""

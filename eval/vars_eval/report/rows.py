@@ -1,7 +1,8 @@
 """Groups records into leaderboard rows: a model with its arguments, weights, input size, precision, seed and limit."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from vars_eval import benchmarks as registry
 from vars_eval.benchmark import Column
@@ -44,12 +45,14 @@ class Row:
 
     Attributes:
         sample: Any of its records, for the facts that they share.
-        label: The model's name with its arguments, and whatever else tells rows of one model apart.
+        label: The model's name with its own arguments, and whatever else tells rows of one model apart.
+        shared: The arguments that it has in common with all others that have any.
         entries: Its numbers by column.
     """
 
     sample: Record
     label: str = ""
+    shared: str = ""
     entries: dict[str, Entry] = field(default_factory=dict)
 
     @property
@@ -60,7 +63,12 @@ class Row:
     @property
     def notes(self) -> list[str]:
         """All its notes."""
-        return [note for prefix, entry in self.entries.items() for note in entry.notes(prefix)]
+        built = [f"built with {self.shared}"] if self.shared else []
+        return built + [note for prefix, entry in self.entries.items() for note in entry.notes(prefix)]
+
+
+def _in_words(kwargs: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in sorted(kwargs.items()))
 
 
 def identity(record: Record) -> dict[str, str]:
@@ -68,7 +76,7 @@ def identity(record: Record) -> dict[str, str]:
     key = record.key
     return {
         "model": key.model,
-        "kwargs": ", ".join(f"{name}={value}" for name, value in sorted(key.model_kwargs.items())),
+        "kwargs": _in_words(key.model_kwargs),
         "weights": f"weights {key.weights}",
         "img_size": f"{record.model['img_size']} px",
         "precision": key.precision,
@@ -77,13 +85,22 @@ def identity(record: Record) -> dict[str, str]:
     }
 
 
-def _label(row: Row, rows: Collection[Row]) -> str:
-    """Name and arguments; then only what differs among the rows with this name and these arguments."""
+def _shared_arguments(rows: Collection[Row]) -> dict[str, Any]:
+    """Constructor arguments that all rows with arguments have in common, if there are several such rows."""
+    given = [row.sample.key.model_kwargs for row in rows if row.sample.key.model_kwargs]
+    if len(given) < 2:
+        return {}
+    return {name: value for name, value in given[0].items() if all(name in o and o[name] == value for o in given)}
+
+
+def _label(row: Row, rows: Collection[Row], shared: Collection[str]) -> str:
+    """Name and own arguments; then only what differs among the rows with this name and these arguments."""
     own = identity(row.sample)
     name = (own["model"], own["kwargs"])
     peers = [other for other in (identity(row.sample) for row in rows) if (other["model"], other["kwargs"]) == name]
     differ = [own[part] for part in list(own)[2:] if len({peer[part] for peer in peers}) > 1]
-    details = ", ".join(filter(None, [own["kwargs"], *differ]))
+    kwargs = {name: value for name, value in row.sample.key.model_kwargs.items() if name not in shared}
+    details = ", ".join(filter(None, [_in_words(kwargs), *differ]))
     return own["model"] + (f" ({details})" if details else "")
 
 
@@ -98,7 +115,10 @@ def group(records: Iterable[Record]) -> list[Row]:
             entry.failed.pop(record.key.cell, None)
         elif record.key.cell not in entry.cells:
             entry.failed[record.key.cell] = record
+    shared = _shared_arguments(rows.values())
     for row in rows.values():
         row.entries = dict(sorted(row.entries.items()))
-        row.label = _label(row, rows.values())
+        row.label = _label(row, rows.values(), shared)
+        if row.sample.key.model_kwargs:
+            row.shared = _in_words(shared)
     return sorted(rows.values(), key=lambda row: row.label)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from vars_eval import store
 from vars_eval.errors import UserError
+from vars_eval.files import write_whole
 from vars_eval.report import markdown
 from vars_eval.report.leaderboard import leaderboard, results
 from vars_eval.report.rows import group
@@ -34,7 +35,7 @@ def write(out: Path, reference: str | None = None) -> list[Path]:
     paths = [out / name for name in contents]
     try:
         for path, text in zip(paths, contents.values(), strict=True):
-            path.write_text(text)
+            write_whole(path, text)
     except OSError as error:
         raise UserError(f"The tables can not be written to {out} ({error.strerror}); the records are kept.") from error
     return paths
