@@ -1,19 +1,21 @@
 """The whole suite in minutes: VARS models and baselines trained on real digits and scored, beside a real classifier.
 
-`make demo`, or `python scripts/demo [--seed N] [--epochs N] [--shuffle-labels] [--out DIR]`.
+`make demo`, or `python scripts/demo [--seed N] [--epochs N] [--shuffle-labels]`; all of it goes to `demo/seedN`, anew
+each time.
 """
 
 import argparse
 import multiprocessing
 import os
+import shutil
+import sys
 import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from pathlib import Path
+from functools import partial
 
 import digits
 import figure
 import imagenet20
-from mixers import MIXERS, Options, train_and_score, vars_eval_command
+from mixers import MIXERS, Options, ignore_interrupts, train_and_score, vars_eval_command
 
 
 def score_real_classifier(options: Options) -> None:
@@ -30,12 +32,13 @@ def score_real_classifier(options: Options) -> None:
 def score_digits(options: Options) -> None:
     """All mixers, as many at a time as there are cores, one thread each."""
     _, _, pictures, labels = digits.load()
-    trees = digits.write_trees(options.out / "data", pictures, labels)
+    clean, corrupted = digits.write_trees(options.out / "data", pictures, labels)
     workers = min(len(MIXERS), os.cpu_count() or 1)
     print(f"\ntraining {len(MIXERS)} models on real digits, {workers} at a time", flush=True)
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        for future in as_completed([pool.submit(train_and_score, mixer, options, *trees) for mixer in MIXERS]):
-            print(future.result(), flush=True)
+    score = partial(train_and_score, options=options, clean=clean, corrupted=corrupted)
+    with multiprocessing.get_context("spawn").Pool(workers, ignore_interrupts) as pool:
+        for printed in pool.imap_unordered(score, MIXERS):
+            print(printed, flush=True)
 
 
 def main() -> None:
@@ -44,10 +47,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="weights, order, augmentation and attacks (default: 0)")
     parser.add_argument("--epochs", type=int, default=10, help="training epochs (default: 10)")
     parser.add_argument("--shuffle-labels", action="store_true", help="train on shuffled labels: falls to chance")
-    parser.add_argument("--out", type=Path, default=Path("demo"), help="where everything goes (default: demo)")
     options = Options(**vars(parser.parse_args()))
     started = time.time()
-    (options.out / "weights").mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(options.out, ignore_errors=True)
+    (options.out / "weights").mkdir(parents=True)
     score_real_classifier(options)
     score_digits(options)
     vars_eval_command("report", "--out", options.results)
@@ -61,4 +64,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("\ninterrupted; the same command starts over")

@@ -1,8 +1,8 @@
 """One mixer from training to scores, in a process of its own."""
 
 import shlex
-import sys
-from contextlib import redirect_stderr, redirect_stdout
+import signal
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -25,10 +25,14 @@ MIXERS = {"vars_s": {"lam": 0.1}, "vars_d": HEADS, "vars_sd": HEADS, "performer"
 class Options:
     """What the command line says."""
 
-    out: Path
     seed: int
     epochs: int
     shuffle_labels: bool
+
+    @property
+    def out(self) -> Path:
+        """Where everything of this demo goes."""
+        return Path("demo") / (f"seed{self.seed}" + ("-shuffled-labels" if self.shuffle_labels else ""))
 
     @property
     def results(self) -> Path:
@@ -42,7 +46,12 @@ def vars_eval_command(*words: str | Path) -> None:
     print(f"\n$ vars-eval {shlex.join(arguments)}", flush=True)
     code = vars_eval.cli.main(arguments)
     if code:
-        sys.exit(code)
+        raise RuntimeError(f"vars-eval {arguments[0]} ended with {code}")
+
+
+def ignore_interrupts() -> None:
+    """Leaves Ctrl-C to the main process, which ends the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def train_and_score(mixer: str, options: Options, clean: Path, corrupted: Path) -> str:
@@ -60,7 +69,8 @@ def train_and_score(mixer: str, options: Options, clean: Path, corrupted: Path) 
     images, labels = training.to_tensor(train_x), torch.from_numpy(train_y)
     model = training.train(name, kwargs, images, labels, options.epochs, options.seed, weights)
     printed = StringIO()
-    with redirect_stdout(printed), redirect_stderr(printed):
+    # Both at a time would tear each other's lines; errors go to the terminal at once.
+    with redirect_stdout(printed):
         active = vars_timm.active_codes(model, training.normalise(training.to_tensor(test_x[:64])))
         if active:
             print(f"\n{name}: active codes by block: {', '.join(f'{100 * share:.0f} %' for share in active.values())}")
