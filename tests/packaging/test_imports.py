@@ -11,13 +11,14 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = {"vars_timm": ROOT / "vars_timm", "vars_eval": ROOT / "eval" / "vars_eval"}
 
-# A part of vars_eval -> the parts that it may import besides itself. "base" stands for the pure single files.
-BASE = {"errors", "stats"}
+# A part of vars_eval -> the parts that it may import besides itself. BASE stands for the pure single files.
+BASE = {"errors", "files", "stats"}
 EVAL = {
     "metrics": set(),
     "attacks": set(),
     "corruptions": set(),
     "errors": set(),
+    "files": set(),
     "stats": set(),
     "data": BASE,
     "distributed": set(),
