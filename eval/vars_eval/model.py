@@ -15,7 +15,6 @@ import safetensors.torch
 import timm
 import torch
 from timm.data.config import resolve_model_data_config
-from timm.models import clean_state_dict
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -152,7 +151,14 @@ def read_weights(path: Path, use_ema: bool = False) -> dict[str, Tensor]:
         raise UserError(
             f"The checkpoint {path} holds no weights; expected a state dict, alone or under state_dict or model."
         )
-    return dict(clean_state_dict(state))
+    return {_bare(name): tensor for name, tensor in state.items()}
+
+
+def _bare(name: str) -> str:
+    """A parameter's name without what DistributedDataParallel and torch.compile put in front, in any order."""
+    while name.startswith(("module.", "_orig_mod.")):
+        name = name.split(".", 1)[1]
+    return name
 
 
 def _difference(error: Exception) -> str:

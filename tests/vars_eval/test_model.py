@@ -171,7 +171,7 @@ def test_models_that_do_not_classify(kind, says):
 def test_wrong_sizes_and_channels():
     with pytest.raises(UserError, match="does not run on a 96 x 96 image"):
         load_model(ModelSpec("deit_tiny_patch16_224", random_init=True, img_size=96), [])
-    with pytest.raises(UserError, match="1 channels, expected 3"):
+    with pytest.raises(UserError, match=r"1 channels.*3"):
         load_model(ModelSpec("test_vit", random_init=True, kwargs={"in_chans": 1}), [])
 
 
