@@ -7,7 +7,7 @@ import pytest
 import timm
 import torch
 
-from vars_timm.models.checkpoint import rename_released, unwrap_and_rename
+from vars_timm.models.checkpoint import checkpoint_filter_fn, rename_released
 
 RELEASED = json.loads((Path(__file__).parents[1] / "fixtures/released/rvt_tiny_state_dicts.json").read_text())
 NAMES = {
@@ -35,7 +35,7 @@ def test_released_checkpoint_loads_strictly(attention):
     model.load_state_dict(state, strict=True)
     assert state.keys() == before
     ours = model.state_dict()
-    filtered = unwrap_and_rename({"model": state, "epoch": 300}, model)
+    filtered = checkpoint_filter_fn({"model": state, "epoch": 300}, model)
     assert filtered.keys() == ours.keys()
     assert all(torch.equal(ours[name], filtered[name]) for name in ours)
 

@@ -7,19 +7,20 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from vars_timm.sparse import gelu_threshold, ista, normalise_atoms, random_features, soft_threshold
+from vars_timm.mixers import SparseMixer
+from vars_timm.sparse import gelu_threshold, normalise_atoms, random_features, soft_threshold
 
 Z = torch.tensor([-3.0, -1.0, -0.5, 0.0, 0.5, 1.0, 3.0], dtype=torch.float64)
 
 
 def test_soft_threshold():
-    assert soft_threshold(Z, 1.0).tolist() == [-2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 2.0]
+    assert soft_threshold(Z, torch.tensor(1.0)).tolist() == [-2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 2.0]
 
 
 def test_gelu_threshold():
     expected = [math.copysign(1, z) * (abs(z) - 1) * (1 + math.erf((abs(z) - 1) / 2**0.5)) / 2 for z in Z.tolist()]
     expected[3] = 0.0
-    assert_close(gelu_threshold(Z, 1.0), torch.tensor(expected, dtype=torch.float64))
+    assert_close(gelu_threshold(Z, torch.tensor(1.0)), torch.tensor(expected, dtype=torch.float64))
 
 
 def test_random_features_average_to_the_exponential_of_the_cosine():
@@ -40,6 +41,21 @@ def test_atoms_have_unit_norm_over_the_tokens_and_zero_stays_zero():
     assert_close(norms, torch.tensor([[0.0, 1.0, 1.0]]).expand(2, -1))
 
 
+class Lasso(SparseMixer):
+    """The iteration with a soft threshold and the Gram matrix as it is."""
+
+    def shrink(self, z, t):
+        return soft_threshold(z, t)
+
+    def gram(self, operator, codes):
+        return operator @ codes
+
+
+def solve(gram, b, step, t, num_steps):
+    mixer = Lasso(1, (1, 1), num_steps=num_steps, lam=0)
+    return mixer.ista(b, gram, torch.as_tensor(step), torch.as_tensor(t))
+
+
 @pytest.mark.parametrize("num_steps", [0, 1, 4])
 def test_ista_is_the_written_iteration(num_steps):
     rng = np.random.default_rng(0)
@@ -52,9 +68,7 @@ def test_ista_is_the_written_iteration(num_steps):
     u = soft(b, t)
     for _ in range(num_steps):
         u = soft(u - step * (gram @ u - b), step * t)
-    g = torch.from_numpy(gram)
-    codes = ista(torch.from_numpy(b), lambda u: g @ u, soft_threshold, step_size=step, threshold=t, num_steps=num_steps)
-    assert_close(codes, torch.from_numpy(u))
+    assert_close(solve(torch.from_numpy(gram), torch.from_numpy(b), step, t, num_steps), torch.from_numpy(u))
 
 
 def test_ista_finds_the_minimum_of_the_lasso():
@@ -62,7 +76,7 @@ def test_ista_finds_the_minimum_of_the_lasso():
     p, x, t = torch.randn(8, 5, dtype=torch.float64), torch.randn(8, 1, dtype=torch.float64), 0.5
     gram, b = p.T @ p, p.T @ x
     step = 1 / torch.linalg.matrix_norm(gram, 2)
-    u = ista(b, lambda u: gram @ u, soft_threshold, step_size=step, threshold=t, num_steps=5000)
+    u = solve(gram, b, step, t, 5000)
     slope = gram @ u - b
     active = u != 0
     assert 0 < active.sum() < 5

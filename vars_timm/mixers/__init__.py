@@ -7,14 +7,16 @@ import torch
 
 from vars_timm.mixers.global_filter import GlobalFilter
 from vars_timm.mixers.mixer import Mixer, SparseMixer
+from vars_timm.mixers.paas import Paas
 from vars_timm.mixers.performer import Performer
 from vars_timm.mixers.softmax import Softmax
 from vars_timm.mixers.vars_d import VarsD
-from vars_timm.mixers.vars_s import VarsS
+from vars_timm.mixers.vars_s import VarsS, gram_bound, refresh_bounds
 from vars_timm.mixers.vars_sd import VarsSD
 
 MIXERS: dict[str, type[Mixer]] = {
     "softmax": Softmax,
+    "paas": Paas,
     "performer": Performer,
     "filter": GlobalFilter,
     "vars_s": VarsS,
@@ -62,6 +64,7 @@ __all__ = [
     "MIXERS",
     "GlobalFilter",
     "Mixer",
+    "Paas",
     "Performer",
     "Softmax",
     "SparseMixer",
@@ -69,4 +72,6 @@ __all__ = [
     "VarsS",
     "VarsSD",
     "create_mixer",
+    "gram_bound",
+    "refresh_bounds",
 ]

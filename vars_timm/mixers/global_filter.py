@@ -29,7 +29,12 @@ class GlobalFilter(Mixer):
         height, width = grid
         # Real and imaginary part of K side by side: optimisers and half types do not take complex parameters.
         shape = (height, width // 2 + 1, dim, 2)
-        self.complex_weight = nn.Parameter(0.02 * torch.randn(shape, device=device, dtype=dtype))
+        self.complex_weight = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the filter."""
+        nn.init.normal_(self.complex_weight, std=0.02)
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix tokens, (B, N, C) -> (B, N, C)."""

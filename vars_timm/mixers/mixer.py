@@ -9,6 +9,8 @@ from torch import Tensor, nn
 class Mixer(nn.Module):
     """A token mixer, (B, N, C) -> (B, N, C), built for the row-major tokens of one grid.
 
+    Like torch's own layers, a mixer with tensors of its own draws them in `reset_parameters`.
+
     Attributes:
         brings_norm: Whether the mixer normalises by itself, so that its block has no norm in front of it and uses
             batch statistics in front of its MLP too.
@@ -50,6 +52,34 @@ class SparseMixer(Mixer):
         """The codes of tokens (B, N, C) after the last step, (B, ...)."""
         raise NotImplementedError
 
+    def shrink(self, z: Tensor, t: Tensor) -> Tensor:
+        """Pull codes z towards zero by the threshold t, which is broadcast against z."""
+        raise NotImplementedError
+
+    def gram(self, operator: Tensor, codes: Tensor) -> Tensor:
+        """G u for codes u, in their shape; the operator is what the mixer keeps of G = P^T P."""
+        raise NotImplementedError
+
+    def ista(self, drive: Tensor, operator: Tensor, step_size: Tensor, threshold: Tensor) -> Tensor:
+        """Find sparse codes u of a signal x in a dictionary P (the paper's eq. 10-12, released formulation).
+
+        u_0 = shrink(b, t);  u <- shrink(u - s (G u - b), s t), num_steps times, where b = P^T x and G = P^T P.
+        The start is the thresholded drive, with the full threshold t.
+
+        Args:
+            drive: b, the encoded signal; its shape is the shape of the codes.
+            operator: What `gram` needs to apply G.
+            step_size: s, usually 1 / L with L no smaller than the largest eigenvalue of G; broadcast against the codes.
+            threshold: t, the weight of the sparsity term; broadcast against the codes.
+
+        Returns:
+            The codes after the last update, in the shape of drive.
+        """
+        codes = self.shrink(drive, threshold)
+        for _ in range(self.num_steps):
+            codes = self.shrink(codes - step_size * (self.gram(operator, codes) - drive), step_size * threshold)
+        return codes
+
 
 def count_heads(dim: int, head_dim: int) -> int:
     """The number of heads of width head_dim in a token of width dim.
@@ -62,10 +92,10 @@ def count_heads(dim: int, head_dim: int) -> int:
     return dim // head_dim
 
 
-def split_heads(x: Tensor, num_parts: int, head_dim: int) -> tuple[Tensor, ...]:
-    """Split a joint projection (B, N, num_parts * C) into num_parts tensors (B, heads, N, head_dim)."""
+def split_heads(x: Tensor, num_parts: int, head_dim: int) -> Tensor:
+    """Split a joint projection, (B, N, num_parts * C) -> (num_parts, B, heads, N, head_dim)."""
     batch, tokens, _ = x.shape
-    return x.reshape(batch, tokens, num_parts, -1, head_dim).permute(2, 0, 3, 1, 4).unbind(0)
+    return x.reshape(batch, tokens, num_parts, -1, head_dim).permute(2, 0, 3, 1, 4)
 
 
 def merge_heads(x: Tensor) -> Tensor:

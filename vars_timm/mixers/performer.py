@@ -48,12 +48,16 @@ class Performer(Mixer):
         self.head_dim = head_dim
         self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias, **dd)
         self.proj = nn.Linear(dim, dim, **dd)
-        features = torch.randn(heads, head_dim, ratio * head_dim, **dd)
-        self.register_buffer("rand_matrix", features)
+        self.register_buffer("rand_matrix", torch.empty(heads, head_dim, ratio * head_dim, **dd))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the random features."""
+        nn.init.normal_(self.rand_matrix)
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix tokens, (B, N, C) -> (B, N, C)."""
-        q, k, v = split_heads(at_least_float32(self.qkv(x)), 3, self.head_dim)
+        q, k, v = split_heads(at_least_float32(self.qkv(x)), 3, self.head_dim).unbind(0)
         projection = at_least_float32(self.rand_matrix)
         q, k = random_features(q, projection), random_features(k, projection)
         weight = q @ k.sum(dim=-2).unsqueeze(-1)

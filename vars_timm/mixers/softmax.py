@@ -44,5 +44,5 @@ class Softmax(Mixer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix tokens, (B, N, C) -> (B, N, C)."""
-        q, k, v = split_heads(self.qkv(x), 3, self.head_dim)
+        q, k, v = split_heads(self.qkv(x), 3, self.head_dim).unbind(0)
         return self.proj(merge_heads(F.scaled_dot_product_attention(q, k, v)))

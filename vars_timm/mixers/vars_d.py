@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from vars_timm.mixers.mixer import SparseMixer, at_least_float32, count_heads, merge_heads, split_heads
-from vars_timm.sparse import gelu_threshold, ista, normalise_atoms, random_features
+from vars_timm.sparse import gelu_threshold, normalise_atoms, random_features
 
 
 class VarsD(SparseMixer):
@@ -54,14 +54,34 @@ class VarsD(SparseMixer):
         # Queries (which are the keys) and values; the name is that of the released checkpoints.
         self.qkv = nn.Linear(dim, 2 * dim, bias=qkv_bias, **dd)
         self.proj = nn.Linear(dim, dim, **dd)
-        self.learned_k = nn.Parameter(torch.eye(atoms, **dd))
-        self.learned_lam = nn.Parameter(torch.ones(1, **dd))
-        self.learned_L = nn.Parameter(torch.ones(1, **dd))
-        self.register_buffer("rand_matrix", torch.randn(heads, head_dim, atoms, **dd))
+        self.learned_k = nn.Parameter(torch.empty(atoms, atoms, **dd))
+        self.learned_lam = nn.Parameter(torch.empty(1, **dd))
+        self.learned_L = nn.Parameter(torch.empty(1, **dd))
+        self.register_buffer("rand_matrix", torch.empty(heads, head_dim, atoms, **dd))
+        VarsD.reset_parameters(self)
+
+    def reset_parameters(self) -> None:
+        """Draw the random features, and let the learned parts of the dynamics change nothing."""
+        nn.init.eye_(self.learned_k)
+        nn.init.ones_(self.learned_lam)
+        nn.init.ones_(self.learned_L)
+        nn.init.normal_(self.rand_matrix)
+
+    def dynamic_atoms(self, q: Tensor) -> Tensor:
+        """The atoms that depend on the queries: (B, heads, N, d) -> (B, heads, N, m), columns of unit norm."""
+        return normalise_atoms(random_features(q, at_least_float32(self.rand_matrix)))
 
     def dictionary(self, q: Tensor) -> Tensor:
         """The atoms for queries q: (B, heads, N, d) -> (B, heads, N, m), columns of unit norm."""
-        return normalise_atoms(random_features(q, at_least_float32(self.rand_matrix)))
+        return self.dynamic_atoms(q)
+
+    def shrink(self, z: Tensor, t: Tensor) -> Tensor:
+        """Pull codes z towards zero by the threshold t."""
+        return gelu_threshold(z, t)
+
+    def gram(self, operator: Tensor, codes: Tensor) -> Tensor:
+        """G' u for the matrices G', (B, heads, m, m), and codes u, (B, heads, m, d)."""
+        return operator @ codes
 
     def encode(self, x: Tensor) -> Tensor:
         """The sparse codes of tokens after the last step, (B, N, C) -> (B, heads, m, d)."""
@@ -73,19 +93,17 @@ class VarsD(SparseMixer):
         return self.proj(merge_heads(atoms @ codes).to(x.dtype))
 
     def _reconstruct(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        q, v = split_heads(at_least_float32(self.qkv(x)), 2, self.head_dim)
+        q, v = split_heads(at_least_float32(self.qkv(x)), 2, self.head_dim).unbind(0)
         atoms = self.dictionary(q)
         gram = atoms.transpose(-2, -1) @ atoms
         lipschitz = 1 + gram.detach().abs().sum(dim=-1).amax(dim=-1)[..., None, None]
         learned_k = at_least_float32(self.learned_k)
         # Two products once are cheaper than two more in every step, as there are fewer channels than atoms.
         gram = learned_k @ gram @ learned_k
-        codes = ista(
+        codes = self.ista(
             atoms.transpose(-2, -1) @ v,
-            lambda u: gram @ u,
-            gelu_threshold,
+            gram,
             step_size=self.learned_L / lipschitz,
             threshold=self.learned_lam * self.lam,
-            num_steps=self.num_steps,
         )
         return atoms, codes

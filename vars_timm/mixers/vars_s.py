@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from vars_timm.mixers.mixer import SparseMixer, at_least_float32
 from vars_timm.mixers.token_norm import TokenBatchNorm
-from vars_timm.sparse import ista, soft_threshold
+from vars_timm.sparse import soft_threshold
 
 REFRESH_EVERY = 100
 REFRESH_MOMENTUM = 0.1
@@ -19,8 +19,8 @@ class VarsS(SparseMixer):
     Per channel: b_j = k_j * X for X = v(x), G = k k^H per frequency, ISTA with the soft threshold and step 1 / L,
     then the decoding sum_j conj(k_j) * u_j, one more convolution (kernel2), BatchNorm and proj.
 
-    L is the largest singular value of Re G over the frequencies, stored per channel. A training forward refreshes it
-    with momentum 0.1 on every 100th call, as the released training loop does; `step` counts the calls.
+    L is the largest singular value of Re G over the frequencies, stored per channel. The model refreshes it in training
+    (`refresh_bounds`): with momentum 0.1 on every 100th call, as the released training loop does; `step` counts them.
 
     With the released lam of 3.5 hardly any code is active at initialisation, and a block without an active code has no
     gradient through its mixer; a smaller lam (0.1 to 0.3) starts with sparse, but live codes.
@@ -62,32 +62,49 @@ class VarsS(SparseMixer):
         super().__init__(dim, grid, num_steps=num_steps, lam=lam)
         height, width = grid
         spectrum = (1, height, width // 2 + 1, 2)
-        kernel = 0.06 * torch.randn(dim, codes_per_channel, *spectrum, **dd)
-        energy = kernel.square().sum(dim=(2, 3, 4, 5), keepdim=True)
-        # About unit-norm atoms in space: the half spectrum holds about half of the energy.
-        self.kernel = nn.Parameter(kernel / (2 * energy / (height * width)).sqrt())
-        self.kernel2 = nn.Parameter(0.02 * torch.randn(dim, 1, *spectrum, **dd)) if projections else None
+        self.kernel = nn.Parameter(torch.empty(dim, codes_per_channel, *spectrum, **dd))
+        self.kernel2 = nn.Parameter(torch.empty(dim, 1, *spectrum, **dd)) if projections else None
         self.v = nn.Linear(dim, dim, **dd) if projections else nn.Identity()
         self.norm = TokenBatchNorm(dim, **dd)
         self.proj = nn.Linear(dim, dim, **dd) if projections else nn.Identity()
-        self.register_buffer("L", torch.zeros(dim, **dd))
-        self.register_buffer("step", torch.zeros((), device=device, dtype=torch.long))
-        self.update_L(1.0)
+        self.register_buffer("L", torch.empty(dim, **dd))
+        self.register_buffer("step", torch.empty((), device=device, dtype=torch.long))
+        self.reset_parameters()
 
-    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw the kernels, with atoms of about unit norm, and compute L."""
+        nn.init.normal_(self.kernel)
+        with torch.no_grad():
+            # The half spectrum holds about half of the energy.
+            energy = 2 * self.kernel.square().sum(dim=(2, 3, 4, 5), keepdim=True)
+            self.kernel.mul_((self.grid[0] * self.grid[1] / energy).sqrt())
+        if self.kernel2 is not None:
+            nn.init.normal_(self.kernel2, std=0.02)
+        nn.init.zeros_(self.step)
+        self.L.copy_(gram_bound(self.kernel))
+
     def update_L(self, momentum: float | Tensor) -> None:
-        """Move L towards the largest singular value of Re G over the frequencies: L <- (1 - a) L + a sigma.
-
-        With p = Re k and q = Im k in R^r, Re G = p p^T + q q^T has the largest singular value
-        (|p|^2 + |q|^2) / 2 + sqrt(((|p|^2 - |q|^2) / 2)^2 + (p . q)^2).
+        """Move L towards the bound of the present kernel: L <- (1 - a) L + a sigma.
 
         Args:
             momentum: a, from 0 (keep L) to 1 (replace it).
         """
-        p, q = at_least_float32(self.kernel).unbind(dim=-1)
-        pp, qq, pq = p.square().sum(dim=1), q.square().sum(dim=1), (p * q).sum(dim=1)
-        sigma = (pp + qq) / 2 + torch.hypot((pp - qq) / 2, pq)
-        self.L.lerp_(sigma.amax(dim=(1, 2, 3)).to(self.L.dtype), momentum)
+        self.L.lerp_(gram_bound(self.kernel).to(self.L.dtype), momentum)
+
+    def refresh_L(self) -> None:
+        """Count a training step, and update L on every 100th."""
+        # Arithmetic in place of a branch on the counter, which would break a compiled graph.
+        due = (self.step > 0) & (self.step % REFRESH_EVERY == 0)
+        self.update_L(REFRESH_MOMENTUM * due.to(self.L.dtype))
+        self.step += 1
+
+    def shrink(self, z: Tensor, t: Tensor) -> Tensor:
+        """Pull codes z towards zero by the threshold t."""
+        return soft_threshold(z, t)
+
+    def gram(self, operator: Tensor, codes: Tensor) -> Tensor:
+        """G u for spectra k, (C, r, H, F), and codes u, (B, C, r, H, W); as G has rank one, it is not formed."""
+        return self._to_space(operator * _inner(operator, _to_frequency(codes)))
 
     def encode(self, x: Tensor) -> Tensor:
         """The sparse codes of tokens after the last step, (B, N, C) -> (B, C, r, H, W)."""
@@ -95,14 +112,11 @@ class VarsS(SparseMixer):
         k = _spectrum(self.kernel)
         # A fresh tensor: a later refresh of L must not touch what a pending backward pass has saved.
         step_size = 1 / at_least_float32(self.L)[:, None, None, None]
-        return ista(
+        return self.ista(
             self._to_space(k * _to_frequency(image.unsqueeze(2))),
-            # G is rank one at every frequency, so it is applied without being formed.
-            lambda u: self._to_space(k * _inner(k, _to_frequency(u))),
-            soft_threshold,
+            k,
             step_size=step_size,
-            threshold=self.lam,
-            num_steps=self.num_steps,
+            threshold=torch.full_like(step_size, self.lam),
         )
 
     def decode(self, codes: Tensor) -> Tensor:
@@ -115,19 +129,39 @@ class VarsS(SparseMixer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix tokens, (B, N, C) -> (B, N, C)."""
-        if self.training:
-            self._refresh_L()
         tokens = self.decode(self.encode(x)).flatten(2).transpose(1, 2)
         return self.proj(self.norm(tokens.to(x.dtype)))
 
-    def _refresh_L(self) -> None:
-        # Arithmetic in place of a branch on the counter, which would break a compiled graph.
-        due = (self.step > 0) & (self.step % REFRESH_EVERY == 0)
-        self.update_L(REFRESH_MOMENTUM * due.to(self.L.dtype))
-        self.step += 1
-
     def _to_space(self, spectrum: Tensor) -> Tensor:
         return torch.fft.irfft2(spectrum, s=self.grid, norm="ortho")
+
+
+def refresh_bounds(model: nn.Module) -> None:
+    """Refresh the L of every VARS-S mixer of a model; to be called once a training step.
+
+    It is not part of the mixer's forward, which gradient checkpointing runs twice.
+    """
+    for module in model.modules():
+        if isinstance(module, VarsS):
+            module.refresh_L()
+
+
+def gram_bound(kernel: Tensor) -> Tensor:
+    """The largest singular value of Re G over the frequencies, per channel, without a gradient.
+
+    With p = Re k and q = Im k in R^r, Re G = p p^T + q q^T has the largest singular value
+    (|p|^2 + |q|^2) / 2 + sqrt(((|p|^2 - |q|^2) / 2)^2 + (p . q)^2).
+
+    Args:
+        kernel: The spectra k as real and imaginary parts, (C, r, 1, H, F, 2).
+
+    Returns:
+        (C,), float32 or wider.
+    """
+    p, q = at_least_float32(kernel.detach()).unbind(dim=-1)
+    pp, qq, pq = p.square().sum(dim=1), q.square().sum(dim=1), (p * q).sum(dim=1)
+    sigma = (pp + qq) / 2 + torch.hypot((pp - qq) / 2, pq)
+    return sigma.amax(dim=(1, 2, 3))
 
 
 def _to_frequency(image: Tensor) -> Tensor:

@@ -60,10 +60,16 @@ class VarsSD(VarsD):
         )
         heads, atoms = dim // head_dim, (ratio + static_ratio) * head_dim
         shape = (1, heads, grid[0] * grid[1], static_ratio * head_dim)
-        self.kernel = nn.Parameter(torch.randn(shape, **dd))
-        self.learned_k = nn.Parameter(torch.eye(atoms, **dd))
+        self.kernel = nn.Parameter(torch.empty(shape, **dd))
+        self.learned_k = nn.Parameter(torch.empty(atoms, atoms, **dd))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the random features and the static atoms."""
+        super().reset_parameters()
+        nn.init.normal_(self.kernel)
 
     def dictionary(self, q: Tensor) -> Tensor:
         """The atoms for queries q, dynamic ones first: (B, heads, N, d) -> (B, heads, N, m), columns of unit norm."""
         static = normalise_atoms(at_least_float32(self.kernel)).expand(q.shape[0], -1, -1, -1)
-        return torch.cat([super().dictionary(q), static], dim=-1)
+        return torch.cat([self.dynamic_atoms(q), static], dim=-1)

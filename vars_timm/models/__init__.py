@@ -2,6 +2,7 @@
 
 from vars_timm.models.vars_deit import VarsDeiT
 from vars_timm.models.vars_gfnet import VarsGFNet
+from vars_timm.models.vars_gfnet_h import VarsGFNetH
 from vars_timm.models.vars_rvt import VarsRVT
 
-__all__ = ["VarsDeiT", "VarsGFNet", "VarsRVT"]
+__all__ = ["VarsDeiT", "VarsGFNet", "VarsGFNetH", "VarsRVT"]

@@ -1,33 +1,34 @@
-"""The part of timm's model contract that the families share: head, pooling, checkpoints."""
+"""The part of timm's contract that concerns the classifier: head, pooling, weights."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import torch
+from timm.models._features import feature_take_indices
 from torch import Tensor, nn
 
-from vars_timm.models.checkpoint import rename_on_load
+from vars_timm.models.backbone import Backbone
+from vars_timm.models.checkpoint import convert_on_load
 from vars_timm.models.stem import Stem
 
 
-class Classifier(nn.Module):
-    """Base of the models: a stem, features that a subclass computes, and a linear head on the mean of the tokens.
+class Classifier(Backbone):
+    """Base of the models: features that a subclass computes, and a linear head on the mean of the tokens.
 
     Attributes:
         num_classes: Number of outputs; 0 for none, in which case the output is the pooled features.
-        num_features: Width of the features.
         head_hidden_size: Width of the pooled features.
         in_chans: Channels of an image.
         global_pool: "avg", or "" for no pooling.
-        feature_info: One row a tap: module, num_chs, reduction.
     """
-
-    feature_info: list[dict[str, Any]]
 
     def __init__(
         self,
         patch_embed: Stem,
+        pools: Sequence[nn.Module],
+        norm: nn.Module,
         num_features: int,
         *,
+        pos_embed: nn.Parameter | None = None,
         num_classes: int,
         in_chans: int,
         global_pool: str,
@@ -35,26 +36,23 @@ class Classifier(nn.Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        """Build stem and head; drop_rate is the dropout between pooling and the head.
+        """Take the parts and build the head; drop_rate is the dropout between pooling and the head.
 
         Raises:
             ValueError: If global_pool is neither "avg" nor "".
         """
-        super().__init__()
-        self.patch_embed = patch_embed
-        self.num_features = self.head_hidden_size = num_features
+        super().__init__(patch_embed, pools, norm, num_features, pos_embed=pos_embed)
+        self.head_hidden_size = num_features
         self.num_classes = num_classes
         self.in_chans = in_chans
-        self.num_prefix_tokens = 0
         self.global_pool = _checked_pool(global_pool)
-        self.grad_checkpointing = False
         self.head_drop = nn.Dropout(drop_rate)
         self.head = _linear_or_identity(num_features, num_classes, device=device, dtype=dtype)
-        self.register_load_state_dict_pre_hook(rename_on_load)
+        self.register_load_state_dict_pre_hook(convert_on_load)
 
     def pool(self, x: Tensor) -> Tensor:
         """Mean over the tokens, (B, N, C) -> (B, C); with global_pool "" the tokens as they are."""
-        return x.mean(dim=1) if self.global_pool else x
+        return x.mean(dim=1) if self.global_pool == "avg" else x
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Images (B, in_chans, H, W) -> tokens (B, N, num_features)."""
@@ -90,9 +88,45 @@ class Classifier(nn.Module):
         self.head = _linear_or_identity(self.num_features, num_classes, device=weight.device, dtype=weight.dtype)
         self.head.train(self.training)
 
-    def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Trade computation for memory: keep only the inputs of the blocks and run them again in the backward pass."""
-        self.grad_checkpointing = enable
+    def prune_intermediate_layers(
+        self, indices: int | list[int] = 1, prune_norm: bool = False, prune_head: bool = True
+    ) -> list[int]:
+        """Drop what is not needed for the tokens behind chosen blocks.
+
+        Args:
+            indices: The last n blocks, or the blocks with these indices.
+            prune_norm: Whether the last norm goes, too; it always goes if it does not have the width of what is left.
+            prune_head: Whether head and pooling go, too.
+
+        Returns:
+            The indices of the chosen blocks.
+
+        Raises:
+            ValueError: If the head is to stay and does not have the width of what is left.
+        """
+        taken, last = feature_take_indices(sum(map(len, self.stages())), indices)
+        self.cut(last + 1, prune_norm=prune_norm)
+        if not prune_head and self.num_features != self.head_hidden_size:
+            raise ValueError(
+                f"the head needs features of width {self.head_hidden_size}, got {self.num_features} behind block "
+                f"{last}; set prune_head=True"
+            )
+        self.head_hidden_size = self.num_features
+        if prune_head:
+            self.reset_classifier(0, "")
+        return taken
+
+    def init_weights(self, needs_reset: bool = True) -> None:
+        """Draw all weights and constants anew, as for a model that comes from the meta device.
+
+        Args:
+            needs_reset: Whether the layers draw theirs; without, only what differs from their own way is drawn.
+        """
+        if needs_reset:
+            for module in self.modules():
+                reset = getattr(module, "reset_parameters", None)
+                if reset is not None:
+                    reset()
 
 
 def _checked_pool(global_pool: str) -> str:

@@ -1,14 +1,22 @@
-"""What the entry points share: timm's default configuration, and arguments over defaults."""
+"""The entry points of a family: timm's default configurations, and the functions that timm registers."""
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+from torch import nn
+
+from vars_timm.models.checkpoint import checkpoint_filter_fn
+from vars_timm.models.stem import FIRST_CONV
+
+Variants = Mapping[str, Mapping[str, Any]]
 
 
-def default_cfg(first_conv: str = "patch_embed.proj.0") -> dict[str, Any]:
-    """ImageNet settings of a model without published weights, whose first convolution has the given name."""
-    return {
+def default_cfgs_of(variants: Variants) -> dict[str, Any]:
+    """ImageNet settings of models without published weights, by the names of the models."""
+    cfg = {
         "num_classes": 1000,
         "input_size": (3, 224, 224),
         "pool_size": None,
@@ -17,11 +25,26 @@ def default_cfg(first_conv: str = "patch_embed.proj.0") -> dict[str, Any]:
         "interpolation": "bicubic",
         "mean": IMAGENET_DEFAULT_MEAN,
         "std": IMAGENET_DEFAULT_STD,
-        "first_conv": first_conv,
         "classifier": "head",
         "license": "apache-2.0",
         "paper_ids": "arXiv:2204.10962",
     }
+    return generate_default_cfgs({f"{name}.untrained": {**cfg, **first_conv(args)} for name, args in variants.items()})
+
+
+def register_variants(model_class: type[nn.Module], variants: Variants) -> None:
+    """Register an entry point for every variant, name -> arguments of the class, in the module of the class.
+
+    The module has its `default_cfgs` by then, as timm reads them from there.
+    """
+    for name, args in variants.items():
+        entry_point = _entry_point(model_class, name, args)
+        setattr(sys.modules[model_class.__module__], name, register_model(entry_point))
+
+
+def first_conv(args: Mapping[str, Any]) -> dict[str, str]:
+    """The entry of timm's configuration that follows from the stem."""
+    return {"first_conv": FIRST_CONV[args.get("stem", "rvt")]}
 
 
 def with_defaults(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,3 +53,26 @@ def with_defaults(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict
     if "mixer_args" in given:
         merged["mixer_args"] = {**defaults.get("mixer_args", {}), **given["mixer_args"]}
     return merged
+
+
+def _entry_point(model_class: type[nn.Module], name: str, defaults: Mapping[str, Any]) -> Any:
+    def entry_point(pretrained: bool = False, **kwargs: Any) -> nn.Module:
+        overlay = kwargs.pop("pretrained_cfg_overlay", None) or {}
+        args = with_defaults(defaults, kwargs)
+        if args.get("stem") in FIRST_CONV:
+            overlay = {**first_conv(args), **overlay}
+        return build_model_with_cfg(
+            model_class,
+            name,
+            pretrained,
+            pretrained_cfg_overlay=overlay,
+            pretrained_filter_fn=checkpoint_filter_fn,
+            feature_cfg={"out_indices": 3, "feature_cls": "getter"},
+            **args,
+        )
+
+    entry_point.__name__ = entry_point.__qualname__ = name
+    entry_point.__module__ = model_class.__module__
+    settings = ", ".join(f"{key}={value!r}" for key, value in defaults.items())
+    entry_point.__doc__ = f"{model_class.__name__} with {settings}."
+    return entry_point

@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from timm.layers import trunc_normal_
 from torch import Tensor, nn
 
-from vars_timm.models.blocks import LAYER_NORM_EPS, run_blocks
+from vars_timm.models.backbone import Blocks
+from vars_timm.models.blocks import LAYER_NORM_EPS
 from vars_timm.models.classifier import Classifier
+from vars_timm.models.initialise import position_embedding, truncated_normal
 from vars_timm.models.stem import Stem
 
 
@@ -46,32 +47,25 @@ class Isotropic(Classifier):
         dd: Any = {"device": device, "dtype": dtype}
         super().__init__(
             patch_embed,
+            [],
+            nn.LayerNorm(embed_dim, eps=LAYER_NORM_EPS, **dd),
             embed_dim,
+            pos_embed=position_embedding(patch_embed.grid_size, embed_dim, **dd) if pos_embed else None,
             num_classes=num_classes,
             in_chans=in_chans,
             global_pool=global_pool,
             drop_rate=drop_rate,
             **dd,
         )
-        height, width = patch_embed.grid_size
         self.embed_dim = embed_dim
-        self.pos_embed = nn.Parameter(torch.empty(1, height * width, embed_dim, **dd)) if pos_embed else None
-        self.blocks = nn.Sequential(*blocks)
-        self.norm = nn.LayerNorm(embed_dim, eps=LAYER_NORM_EPS, **dd)
-        self.feature_info = [
-            {"module": f"blocks.{i}", "num_chs": embed_dim, "reduction": patch_embed.patch_size}
-            for i in range(len(self.blocks))
-        ]
-        self._init_weights()
+        self.blocks = Blocks(*blocks)
+        self.feature_info = self.feature_rows()
+        self.init_weights(needs_reset=False)
 
-    def _init_weights(self) -> None:
-        if self.pos_embed is not None:
-            trunc_normal_(self.pos_embed, std=0.02)
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                trunc_normal_(module.weight, std=0.02)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+    def init_weights(self, needs_reset: bool = True) -> None:
+        """Draw the weights: Linears and the position embedding from a truncated normal distribution (std 0.02)."""
+        super().init_weights(needs_reset)
+        truncated_normal(self)
 
     def no_weight_decay(self) -> set[str]:
         """Names of parameters that weight decay leaves out."""
@@ -83,7 +77,8 @@ class Isotropic(Classifier):
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Images (B, in_chans, H, W) -> tokens (B, N, C) behind the last norm."""
-        x = self.patch_embed(x)
-        if self.pos_embed is not None:
-            x = x + self.pos_embed
-        return self.norm(run_blocks(self.blocks, x, checkpoint=self.grad_checkpointing and self.training))
+        return self.finish(self.blocks(self.embed(x)))
+
+    def finish(self, x: Tensor) -> Tensor:
+        """The last norm, (B, N, C) -> (B, N, C)."""
+        return self.norm(x)

@@ -8,15 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 
 from vars_timm.mixers import create_mixer
 from vars_timm.models.blocks import Block
-from vars_timm.models.checkpoint import unwrap_and_rename
-from vars_timm.models.config import default_cfg, with_defaults
+from vars_timm.models.config import default_cfgs_of, register_variants
 from vars_timm.models.isotropic import Isotropic
 from vars_timm.models.mlp import Mlp
-from vars_timm.models.stem import ConvStem, Size
+from vars_timm.models.stem import Size, Stem
 
 
 class VarsDeiT(Isotropic):
@@ -33,6 +31,7 @@ class VarsDeiT(Isotropic):
         embed_dim: int = 192,
         depth: int = 12,
         mlp_ratio: int = 4,
+        stem: str = "rvt",
         mixer: str = "softmax",
         mixer_args: Mapping[str, Any] | None = None,
         num_steps: int | None = None,
@@ -48,13 +47,14 @@ class VarsDeiT(Isotropic):
 
         Args:
             img_size: Side of the images, or (H, W).
-            patch_size: Side of a patch, a multiple of 4 that divides the image.
+            patch_size: Side of a patch, which divides the image and suits the stem.
             in_chans: Channels of an image.
             num_classes: Number of outputs, 0 for none.
             global_pool: "avg", or "" for no pooling.
             embed_dim: Width of a token.
             depth: Number of blocks.
             mlp_ratio: Width of the MLP's hidden layer, in units of embed_dim.
+            stem: "rvt", "patch" or "conv3x3".
             mixer: Name of the token mixer.
             mixer_args: Further arguments of the mixer.
             num_steps: Number of updates of a VARS mixer; None for its default.
@@ -71,13 +71,12 @@ class VarsDeiT(Isotropic):
             ValueError: If a value is out of range or sizes do not fit together.
         """
         dd: Any = {"device": device, "dtype": dtype}
-        stem = ConvStem(img_size, patch_size, in_chans, embed_dim, **dd)
+        patch_embed = Stem(stem, img_size, patch_size, in_chans, embed_dim, **dd)
+        grid = patch_embed.grid_size
 
         def block(index: int) -> Block:
             return Block(
-                create_mixer(
-                    mixer, embed_dim, stem.grid_size, num_steps=num_steps, lam=lam, **dd, **(mixer_args or {})
-                ),
+                create_mixer(mixer, embed_dim, grid, num_steps=num_steps, lam=lam, **dd, **(mixer_args or {})),
                 Mlp(embed_dim, mlp_ratio * embed_dim, drop=proj_drop_rate, **dd),
                 drop=proj_drop_rate,
                 drop_path=drop_path_rate * index / max(depth - 1, 1),
@@ -85,7 +84,7 @@ class VarsDeiT(Isotropic):
             )
 
         super().__init__(
-            stem,
+            patch_embed,
             embed_dim,
             map(block, range(depth)),
             pos_embed=pos_embed,
@@ -97,55 +96,23 @@ class VarsDeiT(Isotropic):
         )
 
 
-def _create(variant: str, pretrained: bool, **kwargs: Any) -> VarsDeiT:
-    return build_model_with_cfg(VarsDeiT, variant, pretrained, pretrained_filter_fn=unwrap_and_rename, **kwargs)
-
-
-default_cfgs = generate_default_cfgs(
-    {
-        "deit_tiny_softmax.untrained": default_cfg(),
-        "deit_tiny_performer.untrained": default_cfg(),
-        "deit_tiny_vars_s.untrained": default_cfg(),
-        "deit_tiny_vars_d.untrained": default_cfg(),
-        "deit_tiny_vars_sd.untrained": default_cfg(),
-    }
-)
-
-
-@register_model
-def deit_tiny_softmax(pretrained: bool = False, **kwargs: Any) -> VarsDeiT:
-    """DeiT-Ti with softmax attention: width 192, 12 blocks, 3 heads."""
-    args = {"mixer": "softmax", "mixer_args": {"head_dim": 64}}
-    return _create("deit_tiny_softmax", pretrained, **with_defaults(args, kwargs))
-
-
-@register_model
-def deit_tiny_performer(pretrained: bool = False, **kwargs: Any) -> VarsDeiT:
-    """DeiT-Ti with Performer attention, 2 d random features a head."""
-    args = {"mixer": "performer", "mixer_args": {"head_dim": 64}}
-    return _create("deit_tiny_performer", pretrained, **with_defaults(args, kwargs))
-
-
-@register_model
-def deit_tiny_vars_s(pretrained: bool = False, **kwargs: Any) -> VarsDeiT:
-    """DeiT-Ti with VARS-S, 3 codes a channel; with a position embedding, as a circular convolution has none."""
-    args = {"mixer": "vars_s", "mixer_args": {"codes_per_channel": 3}}
-    return _create("deit_tiny_vars_s", pretrained, **with_defaults(args, kwargs))
-
-
-@register_model
-def deit_tiny_vars_d(pretrained: bool = False, **kwargs: Any) -> VarsDeiT:
-    """DeiT-Ti with VARS-D, 2 d dynamic atoms a head."""
-    args = {"mixer": "vars_d", "mixer_args": {"head_dim": 64, "ratio": 2}}
-    return _create("deit_tiny_vars_d", pretrained, **with_defaults(args, kwargs))
-
-
-@register_model
-def deit_tiny_vars_sd(pretrained: bool = False, **kwargs: Any) -> VarsDeiT:
-    """DeiT-Ti with VARS-SD, d dynamic and d static atoms a head; the static ones stand for a position embedding."""
-    args = {
-        "mixer": "vars_sd",
-        "mixer_args": {"head_dim": 64, "ratio": 1, "static_ratio": 1},
-        "pos_embed": False,
-    }
-    return _create("deit_tiny_vars_sd", pretrained, **with_defaults(args, kwargs))
+# Heads of width 64. VARS-SD has no position embedding, as its static atoms stand for one.
+SIZES: dict[str, dict[str, Any]] = {
+    "tiny": {"embed_dim": 192},
+    "small": {"embed_dim": 384},
+    "base": {"embed_dim": 768},
+}
+MIXERS: dict[str, dict[str, Any]] = {
+    "softmax": {"mixer_args": {"head_dim": 64}},
+    "performer": {"mixer_args": {"head_dim": 64}},
+    "vars_s": {"mixer_args": {"codes_per_channel": 3}},
+    "vars_d": {"mixer_args": {"head_dim": 64, "ratio": 2}},
+    "vars_sd": {"mixer_args": {"head_dim": 64, "ratio": 1, "static_ratio": 1}, "pos_embed": False},
+}
+VARIANTS = {
+    f"deit_{size}_{mixer}": {"mixer": mixer, **size_args, **mixer_args}
+    for size, size_args in SIZES.items()
+    for mixer, mixer_args in MIXERS.items()
+}
+default_cfgs = default_cfgs_of(VARIANTS)
+register_variants(VarsDeiT, VARIANTS)

@@ -1,32 +1,30 @@
 """GFNet with its global filter, and with VARS.
 
-The filter model is the published GFNet. With VARS-D and VARS-SD the filter stays and attention is added beside it; with
-VARS-S the filter is replaced by one convolutional dictionary of its size. These are the designs that have the sizes of
-the paper's Table 2; they take RVT's stem.
+The filter models are the published GFNet. With VARS-D and VARS-SD the filter stays and attention is added beside it;
+with VARS-S the filter is replaced by one convolutional dictionary of its size. These are the designs that have the
+sizes of the paper's Table 2; they take RVT's stem.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import nn
 
 from vars_timm.mixers import GlobalFilter, create_mixer
 from vars_timm.models.blocks import Block, FilterBlock
-from vars_timm.models.checkpoint import unwrap_and_rename
-from vars_timm.models.config import default_cfg, with_defaults
+from vars_timm.models.config import default_cfgs_of, register_variants
 from vars_timm.models.isotropic import Isotropic
 from vars_timm.models.mlp import Mlp
-from vars_timm.models.stem import ConvStem, PatchStem, Size, Stem
+from vars_timm.models.stem import Size, Stem
 
 
 class VarsGFNet(Isotropic):
     """A stack of equal blocks, as in GFNet.
 
-    A block is x + mlp(norm2(filter(norm1(x)))), and with VARS-D or VARS-SD x + mlp(norm2(filter(y) + attn(y))) for
-    y = norm1(x). With VARS-S it has the two residuals of the released VARS-S block: one chain would put two BatchNorms
-    in a row.
+    A block is x + mlp(norm2(mixer(norm1(x)))), and with a mixer beside the filter x + mlp(norm2(filter(y) + attn(y)))
+    for y = norm1(x). With VARS-S in place of the filter it has the two residuals of the released VARS-S block: one
+    chain would put two norms in a row.
     """
 
     def __init__(
@@ -40,8 +38,9 @@ class VarsGFNet(Isotropic):
         embed_dim: int = 256,
         depth: int = 12,
         mlp_ratio: int = 4,
-        stem: Callable[..., Stem] = ConvStem,
+        stem: str = "rvt",
         mixer: str = "filter",
+        gfnet_mode: str = "replace",
         mixer_args: Mapping[str, Any] | None = None,
         num_steps: int | None = None,
         lam: float | None = None,
@@ -55,15 +54,16 @@ class VarsGFNet(Isotropic):
 
         Args:
             img_size: Side of the images, or (H, W).
-            patch_size: Side of a patch, which divides the image; a multiple of 4 for the convolutional stem.
+            patch_size: Side of a patch, which divides the image and suits the stem.
             in_chans: Channels of an image.
             num_classes: Number of outputs, 0 for none.
             global_pool: "avg", or "" for no pooling.
             embed_dim: Width of a token.
             depth: Number of blocks.
             mlp_ratio: Width of the MLP's hidden layer, in units of embed_dim.
-            stem: Class of the stem.
-            mixer: Name of the token mixer: filter alone, or what stands beside it or in its place.
+            stem: "rvt", "patch" or "conv3x3".
+            mixer: Name of the token mixer.
+            gfnet_mode: "replace" for the mixer in place of the filter (the words of the paper), "add" for both.
             mixer_args: Further arguments of the mixer.
             num_steps: Number of updates of a VARS mixer; None for its default.
             lam: Weight of the sparsity term of a VARS mixer; None for its default.
@@ -78,19 +78,22 @@ class VarsGFNet(Isotropic):
             ValueError: If a value is out of range or sizes do not fit together.
         """
         dd: Any = {"device": device, "dtype": dtype}
-        patch_embed = stem(img_size, patch_size, in_chans, embed_dim, **dd)
+        if gfnet_mode not in ("add", "replace") or (gfnet_mode == "add" and mixer == "filter"):
+            raise ValueError(
+                'gfnet_mode must be "replace", or "add" for a mixer beside the filter, '
+                f"got {gfnet_mode!r} with mixer={mixer!r}"
+            )
+        patch_embed = Stem(stem, img_size, patch_size, in_chans, embed_dim, **dd)
         grid = patch_embed.grid_size
 
         def block(index: int) -> nn.Module:
             drop_path = drop_path_rate * index / max(depth - 1, 1)
             mlp = Mlp(embed_dim, mlp_ratio * embed_dim, drop=proj_drop_rate, **dd)
             main = create_mixer(mixer, embed_dim, grid, num_steps=num_steps, lam=lam, **dd, **(mixer_args or {}))
-            if isinstance(main, GlobalFilter):
-                return FilterBlock(main, mlp, drop_path=drop_path, **dd)
-            if main.brings_norm:
-                return Block(main, mlp, drop_path=drop_path, **dd)
-            beside = GlobalFilter(embed_dim, grid, **dd)
-            return FilterBlock(beside, mlp, main, drop_path=drop_path, **dd)
+            if gfnet_mode == "add":
+                return FilterBlock(GlobalFilter(embed_dim, grid, **dd), mlp, main, drop_path=drop_path, **dd)
+            block_class = Block if main.brings_norm else FilterBlock
+            return block_class(main, mlp, drop_path=drop_path, **dd)
 
         super().__init__(
             patch_embed,
@@ -105,43 +108,23 @@ class VarsGFNet(Isotropic):
         )
 
 
-def _create(variant: str, pretrained: bool, **kwargs: Any) -> VarsGFNet:
-    return build_model_with_cfg(VarsGFNet, variant, pretrained, pretrained_filter_fn=unwrap_and_rename, **kwargs)
-
-
-default_cfgs = generate_default_cfgs(
-    {
-        "gfnet_tiny_filter.untrained": default_cfg("patch_embed.proj"),
-        "gfnet_tiny_vars_s.untrained": default_cfg(),
-        "gfnet_tiny_vars_d.untrained": default_cfg(),
-        "gfnet_tiny_vars_sd.untrained": default_cfg(),
-    }
-)
-
-
-@register_model
-def gfnet_tiny_filter(pretrained: bool = False, **kwargs: Any) -> VarsGFNet:
-    """GFNet-Ti as published: 16 x 16 patches, width 256, 12 blocks."""
-    args = {"mixer": "filter", "stem": PatchStem}
-    return _create("gfnet_tiny_filter", pretrained, **with_defaults(args, kwargs))
-
-
-@register_model
-def gfnet_tiny_vars_s(pretrained: bool = False, **kwargs: Any) -> VarsGFNet:
-    """GFNet-Ti with VARS-S in place of the filter: one kernel a channel, no projections."""
-    args = {"mixer": "vars_s", "mixer_args": {"codes_per_channel": 1, "projections": False}}
-    return _create("gfnet_tiny_vars_s", pretrained, **with_defaults(args, kwargs))
-
-
-@register_model
-def gfnet_tiny_vars_d(pretrained: bool = False, **kwargs: Any) -> VarsGFNet:
-    """GFNet-Ti with VARS-D beside the filter: 16 heads, 2 d dynamic atoms a head."""
-    args = {"mixer": "vars_d", "mixer_args": {"head_dim": 16, "ratio": 2}}
-    return _create("gfnet_tiny_vars_d", pretrained, **with_defaults(args, kwargs))
-
-
-@register_model
-def gfnet_tiny_vars_sd(pretrained: bool = False, **kwargs: Any) -> VarsGFNet:
-    """GFNet-Ti with VARS-SD beside the filter: 16 heads, d dynamic and d static atoms a head."""
-    args = {"mixer": "vars_sd", "mixer_args": {"head_dim": 16, "ratio": 1, "static_ratio": 1}}
-    return _create("gfnet_tiny_vars_sd", pretrained, **with_defaults(args, kwargs))
+# The sizes of the published GFNet: Ti, XS, S and B. VARS attention has heads of width 16.
+SIZES: dict[str, dict[str, Any]] = {
+    "tiny": {"embed_dim": 256, "depth": 12},
+    "xs": {"embed_dim": 384, "depth": 12},
+    "small": {"embed_dim": 384, "depth": 19},
+    "base": {"embed_dim": 512, "depth": 19},
+}
+MIXERS: dict[str, dict[str, Any]] = {
+    "filter": {"stem": "patch"},
+    "vars_s": {"mixer_args": {"codes_per_channel": 1, "projections": False}},
+    "vars_d": {"mixer_args": {"head_dim": 16, "ratio": 2}, "gfnet_mode": "add"},
+    "vars_sd": {"mixer_args": {"head_dim": 16, "ratio": 1, "static_ratio": 1}, "gfnet_mode": "add"},
+}
+VARIANTS = {
+    f"gfnet_{size}_{mixer}": {"mixer": mixer, **size_args, **mixer_args}
+    for size, size_args in SIZES.items()
+    for mixer, mixer_args in MIXERS.items()
+}
+default_cfgs = default_cfgs_of(VARIANTS)
+register_variants(VarsGFNet, VARIANTS)

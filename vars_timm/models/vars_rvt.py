@@ -4,51 +4,30 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
-from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 
 from vars_timm.mixers import create_mixer
-from vars_timm.models.blocks import LAYER_NORM_EPS, Block, run_blocks
-from vars_timm.models.checkpoint import unwrap_and_rename
+from vars_timm.models.backbone import Blocks
+from vars_timm.models.blocks import LAYER_NORM_EPS, Block
 from vars_timm.models.classifier import Classifier
-from vars_timm.models.config import default_cfg, with_defaults
-from vars_timm.models.mlp import ConvMlp
-from vars_timm.models.stem import ConvStem, Size
-
-
-class Pool(nn.Module):
-    """Between two stages: a depthwise 3x3 convolution of stride 2 that widens the tokens."""
-
-    def __init__(
-        self,
-        dim: int,
-        out_dim: int,
-        grid: tuple[int, int],
-        *,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        """Build the layer for tokens of width dim on a grid (H, W); out_dim is a multiple of dim."""
-        super().__init__()
-        self.grid = grid
-        self.conv = nn.Conv2d(dim, out_dim, 3, stride=2, padding=1, groups=dim, device=device, dtype=dtype)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, H W, dim) -> (B, ceil(H / 2) ceil(W / 2), out_dim)."""
-        return self.conv(x.transpose(1, 2).unflatten(2, self.grid)).flatten(2).transpose(1, 2)
+from vars_timm.models.config import default_cfgs_of, register_variants
+from vars_timm.models.mlp import ConvMlp, Mlp
+from vars_timm.models.pool import Pool
+from vars_timm.models.resize import Grid
+from vars_timm.models.stem import Size, Stem
 
 
 class Stage(nn.Module):
-    """Blocks on one grid."""
+    """Holds the blocks of a stage, for the names of the released weights."""
 
     def __init__(self, blocks: Iterable[nn.Module]) -> None:
         """Take the blocks, (B, N, C) -> (B, N, C)."""
         super().__init__()
-        self.blocks = nn.Sequential(*blocks)
+        self.blocks = Blocks(*blocks)
 
-    def forward(self, x: Tensor, *, checkpoint: bool = False) -> Tensor:
-        """Transform tokens, (B, N, C) -> (B, N, C); with checkpoint keep only the inputs of the blocks."""
-        return run_blocks(self.blocks, x, checkpoint=checkpoint)
+    def forward(self, x: Tensor) -> Tensor:
+        """Transform tokens, (B, N, C) -> (B, N, C)."""
+        return self.blocks(x)
 
 
 class VarsRVT(Classifier):
@@ -68,7 +47,9 @@ class VarsRVT(Classifier):
         embed_dims: Sequence[int] = (192, 384),
         depths: Sequence[int] = (10, 2),
         mlp_ratio: int = 4,
+        conv_mlp: bool = True,
         mixer: str = "softmax",
+        paas_blocks: int = 0,
         mixer_args: Mapping[str, Any] | None = None,
         num_steps: int | None = None,
         lam: float | None = None,
@@ -89,7 +70,10 @@ class VarsRVT(Classifier):
             embed_dims: Width of a token, per stage; each a multiple of the one before.
             depths: Number of blocks, per stage.
             mlp_ratio: Width of the MLP's hidden layer, in units of the token's.
+            conv_mlp: Whether the MLP is convolutional; RVT's base model has an ordinary one.
             mixer: Name of the token mixer.
+            paas_blocks: How many of the first blocks have position-aware attention scaling, which fixes their grid
+                (RVT plus); softmax only.
             mixer_args: Further arguments of the mixer.
             num_steps: Number of updates of a VARS mixer; None for its default.
             lam: Weight of the sparsity term of a VARS mixer; None for its default.
@@ -104,9 +88,39 @@ class VarsRVT(Classifier):
             ValueError: If a value is out of range or sizes do not fit together.
         """
         dd: Any = {"device": device, "dtype": dtype}
-        stem = ConvStem(img_size, patch_size, in_chans, embed_dims[0], **dd)
+        if paas_blocks and mixer != "softmax":
+            raise ValueError(f'paas_blocks must be 0 but for mixer="softmax", got {paas_blocks} with mixer={mixer!r}')
+        stem = Stem("rvt", img_size, patch_size, in_chans, embed_dims[0], **dd)
+        grid = stem.grid_size
+        stages, pools = [], []
+
+        def block(dim: int, grid: Grid, index: int) -> Block:
+            name = "paas" if index < paas_blocks else mixer
+            return Block(
+                create_mixer(name, dim, grid, num_steps=num_steps, lam=lam, **dd, **(mixer_args or {})),
+                mlp(dim, grid),
+                drop=proj_drop_rate,
+                drop_path=drop_path_rate * index / sum(depths),
+                **dd,
+            )
+
+        def mlp(dim: int, grid: Grid) -> nn.Module:
+            if conv_mlp:
+                return ConvMlp(dim, mlp_ratio * dim, grid, drop=proj_drop_rate, **dd)
+            return Mlp(dim, mlp_ratio * dim, drop=proj_drop_rate, **dd)
+
+        for stage, (dim, depth) in enumerate(zip(embed_dims, depths, strict=True)):
+            if stage:
+                before = embed_dims[stage - 1]
+                pools.append(Pool(grid, nn.Conv2d(before, dim, 3, stride=2, padding=1, groups=before, **dd)))
+                grid = pools[-1].out_grid()
+            first = sum(depths[:stage])
+            stages.append(Stage(block(dim, grid, first + i) for i in range(depth)))
+
         super().__init__(
             stem,
+            pools,
+            nn.LayerNorm(embed_dims[-1], eps=LAYER_NORM_EPS, **dd),
             embed_dims[-1],
             num_classes=num_classes,
             in_chans=in_chans,
@@ -114,32 +128,8 @@ class VarsRVT(Classifier):
             drop_rate=drop_rate,
             **dd,
         )
-
-        def block(dim: int, grid: tuple[int, int], index: int) -> Block:
-            return Block(
-                create_mixer(mixer, dim, grid, num_steps=num_steps, lam=lam, **dd, **(mixer_args or {})),
-                ConvMlp(dim, mlp_ratio * dim, grid, drop=proj_drop_rate, **dd),
-                drop=proj_drop_rate,
-                drop_path=drop_path_rate * index / sum(depths),
-                **dd,
-            )
-
-        self.transformers = nn.ModuleList()
-        self.pools = nn.ModuleList()
-        self.feature_info = []
-        grid, reduction = stem.grid_size, patch_size
-        for stage, (dim, depth) in enumerate(zip(embed_dims, depths, strict=True)):
-            if stage:
-                self.pools.append(Pool(embed_dims[stage - 1], dim, grid, **dd))
-                # What a convolution of stride 2 leaves of an odd side, too.
-                grid, reduction = ((grid[0] + 1) // 2, (grid[1] + 1) // 2), 2 * reduction
-            first = sum(depths[:stage])
-            self.transformers.append(Stage(block(dim, grid, first + i) for i in range(depth)))
-            self.feature_info += [
-                {"module": f"transformers.{stage}.blocks.{i}", "num_chs": dim, "reduction": reduction}
-                for i in range(depth)
-            ]
-        self.norm = nn.LayerNorm(self.num_features, eps=LAYER_NORM_EPS, **dd)
+        self.transformers = nn.ModuleList(stages)
+        self.feature_info = self.feature_rows()
 
     def no_weight_decay(self) -> set[str]:
         """Names of parameters that weight decay leaves out: none by name."""
@@ -152,62 +142,46 @@ class VarsRVT(Classifier):
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Images (B, in_chans, H, W) -> tokens (B, N, C) of the last stage, before the norm."""
-        checkpoint = self.grad_checkpointing and self.training
-        x = self.transformers[0](self.patch_embed(x), checkpoint=checkpoint)
-        for pool, stage in zip(self.pools, self.transformers[1:], strict=True):
-            x = stage(pool(x), checkpoint=checkpoint)
+        x = self.embed(x)
+        for stage, pool in zip(self.transformers, self.pools):  # noqa: B905 (TorchScript has no strict zip)
+            x = pool(stage(x))
         return x
 
-    def pool(self, x: Tensor) -> Tensor:
-        """Mean over the tokens, then norm, (B, N, C) -> (B, C); with global_pool "" the norm of every token."""
-        return self.norm(super().pool(x))
+    def finish(self, x: Tensor) -> Tensor:
+        """Nothing, as the norm is behind the pooling."""
+        return x
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """Tokens (B, N, num_features) -> (B, num_classes), or with pre_logits -> (B, num_features)."""
+        x = self.head_drop(self.norm(self.pool(x)))
+        return x if pre_logits else self.head(x)
 
 
-def _create(variant: str, pretrained: bool, **kwargs: Any) -> VarsRVT:
-    return build_model_with_cfg(VarsRVT, variant, pretrained, pretrained_filter_fn=unwrap_and_rename, **kwargs)
-
-
-default_cfgs = generate_default_cfgs(
-    {
-        "rvt_tiny_softmax.untrained": default_cfg(),
-        "rvt_tiny_performer.untrained": default_cfg(),
-        "rvt_tiny_vars_s.untrained": default_cfg(),
-        "rvt_tiny_vars_d.untrained": default_cfg(),
-        "rvt_tiny_vars_sd.untrained": default_cfg(),
-    }
-)
-
-
-@register_model
-def rvt_tiny_softmax(pretrained: bool = False, **kwargs: Any) -> VarsRVT:
-    """RVT-Ti with softmax attention: widths 192 and 384, 10 and 2 blocks, heads of width 32."""
-    args = {"mixer": "softmax", "mixer_args": {"head_dim": 32}}
-    return _create("rvt_tiny_softmax", pretrained, **with_defaults(args, kwargs))
-
-
-@register_model
-def rvt_tiny_performer(pretrained: bool = False, **kwargs: Any) -> VarsRVT:
-    """RVT-Ti with Performer attention, 2 d random features a head."""
-    args = {"mixer": "performer", "mixer_args": {"head_dim": 32}}
-    return _create("rvt_tiny_performer", pretrained, **with_defaults(args, kwargs))
-
-
-@register_model
-def rvt_tiny_vars_s(pretrained: bool = False, **kwargs: Any) -> VarsRVT:
-    """RVT-Ti with VARS-S, 5 codes a channel, as released."""
-    args = {"mixer": "vars_s", "mixer_args": {"codes_per_channel": 5}}
-    return _create("rvt_tiny_vars_s", pretrained, **with_defaults(args, kwargs))
-
-
-@register_model
-def rvt_tiny_vars_d(pretrained: bool = False, **kwargs: Any) -> VarsRVT:
-    """RVT-Ti with VARS-D, 2 d dynamic atoms a head, as released."""
-    args = {"mixer": "vars_d", "mixer_args": {"head_dim": 32, "ratio": 2}}
-    return _create("rvt_tiny_vars_d", pretrained, **with_defaults(args, kwargs))
-
-
-@register_model
-def rvt_tiny_vars_sd(pretrained: bool = False, **kwargs: Any) -> VarsRVT:
-    """RVT-Ti with VARS-SD, 2 d dynamic and 2 d static atoms a head, as released."""
-    args = {"mixer": "vars_sd", "mixer_args": {"head_dim": 32, "ratio": 2, "static_ratio": 2}}
-    return _create("rvt_tiny_vars_sd", pretrained, **with_defaults(args, kwargs))
+# Heads of width 32 in tiny, 64 in small and base; the rest as released, so that released weights fit.
+SIZES: dict[str, dict[str, Any]] = {
+    "tiny": {"embed_dims": (192, 384), "depths": (10, 2)},
+    "small": {"embed_dims": (384,), "depths": (12,)},
+    "base": {"embed_dims": (768,), "depths": (12,), "conv_mlp": False},
+}
+HEAD_DIM = {"tiny": 32, "small": 64, "base": 64}
+MIXERS: dict[str, dict[str, int]] = {
+    "softmax": {},
+    "performer": {"ratio": 2},
+    "vars_d": {"ratio": 2},
+    "vars_sd": {"ratio": 2, "static_ratio": 2},
+}
+VARIANTS = {
+    f"rvt_{size}_{mixer}": {"mixer": mixer, "mixer_args": {"head_dim": HEAD_DIM[size], **mixer_args}, **size_args}
+    for size, size_args in SIZES.items()
+    for mixer, mixer_args in MIXERS.items()
+}
+VARIANTS |= {
+    f"rvt_{size}_vars_s": {"mixer": "vars_s", "mixer_args": {"codes_per_channel": 5}, **size_args}
+    for size, size_args in SIZES.items()
+}
+VARIANTS |= {
+    f"rvt_{size}_plus_softmax": {**VARIANTS[f"rvt_{size}_softmax"], "paas_blocks": paas_blocks}
+    for size, paas_blocks in (("tiny", 10), ("small", 5), ("base", 5))
+}
+default_cfgs = default_cfgs_of(VARIANTS)
+register_variants(VarsRVT, VARIANTS)

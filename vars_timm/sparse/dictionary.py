@@ -3,8 +3,6 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-EPS = 1e-12
-
 
 def random_features(x: Tensor, projection: Tensor) -> Tensor:
     """Positive random features of unit-normalised vectors (Performer's softmax kernel at temperature 1).
@@ -18,11 +16,13 @@ def random_features(x: Tensor, projection: Tensor) -> Tensor:
     Returns:
         Features, (..., N, m), all positive.
     """
-    unit = F.normalize(x, dim=-1, eps=EPS)
+    unit = F.normalize(x, dim=-1)
     # |xh|^2 is 1 but for a zero vector, where it is 0.
     half_square = unit.square().sum(dim=-1, keepdim=True) / 2
     num_features = projection.shape[-1]
-    features: Tensor = (unit @ projection - half_square).exp() * num_features**-0.5
+    # Under autocast the product is of a half type, whose range the exponential may leave.
+    exponent = (unit @ projection).to(x.dtype) - half_square
+    features: Tensor = exponent.exp() * num_features**-0.5
     return features
 
 
@@ -35,4 +35,4 @@ def normalise_atoms(atoms: Tensor) -> Tensor:
     Returns:
         The dictionary with columns of norm 1, (..., N, m); a zero column stays zero.
     """
-    return F.normalize(atoms, dim=-2, eps=EPS)
+    return F.normalize(atoms, dim=-2)

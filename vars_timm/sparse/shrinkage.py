@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def soft_threshold(z: Tensor, t: Tensor | float) -> Tensor:
+def soft_threshold(z: Tensor, t: Tensor) -> Tensor:
     """sign(z) relu(|z| - t), the proximal map of t |z|_1 (the paper's eq. 10-12; VARS-S).
 
     Args:
@@ -17,7 +17,7 @@ def soft_threshold(z: Tensor, t: Tensor | float) -> Tensor:
     return z.sign() * F.relu(z.abs() - t)
 
 
-def gelu_threshold(z: Tensor, t: Tensor | float) -> Tensor:
+def gelu_threshold(z: Tensor, t: Tensor) -> Tensor:
     """sign(z) gelu(|z| - t), the released variant of VARS-D and VARS-SD.
 
     Unlike the soft threshold it leaves small codes of the opposite sign instead of zeros, and jumps at z = 0.
