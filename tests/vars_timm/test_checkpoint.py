@@ -89,3 +89,76 @@ def test_timm_loads_a_released_file(tmp_path):
     torch.save({"model": state}, path)
     model = timm.create_model("rvt_tiny_vars_s", checkpoint_path=str(path))
     assert torch.equal(model.transformers[0].blocks[3].attn.L, state["transformers.0.blocks.3.L"])
+
+
+def gfnet_state_dict():
+    """Names and shapes of the published gfnet-ti, filled as above."""
+    shapes = {
+        "pos_embed": (1, 196, 256),
+        "patch_embed.proj.weight": (256, 3, 16, 16),
+        "patch_embed.proj.bias": (256,),
+    }
+    for i in range(12):
+        shapes |= {f"blocks.{i}.{norm}.{part}": (256,) for norm in ("norm1", "norm2") for part in ("weight", "bias")}
+        shapes |= {
+            f"blocks.{i}.filter.complex_weight": (14, 8, 256, 2),
+            f"blocks.{i}.mlp.fc1.weight": (1024, 256),
+            f"blocks.{i}.mlp.fc1.bias": (1024,),
+            f"blocks.{i}.mlp.fc2.weight": (256, 1024),
+            f"blocks.{i}.mlp.fc2.bias": (256,),
+        }
+    shapes |= {"norm.weight": (256,), "norm.bias": (256,), "head.weight": (1000, 256), "head.bias": (1000,)}
+    return {name: torch.full(shape, float(i)) for i, (name, shape) in enumerate(shapes.items())}
+
+
+def gfnet_h_state_dict():
+    """Names and shapes of the published gfnet-h-ti, filled as above."""
+    shapes = {"pos_embed": (1, 3136, 64), "norm.weight": (512,), "norm.bias": (512,)}
+    shapes |= {"head.weight": (1000, 512), "head.bias": (1000,)}
+    before = 3
+    for stage, (dim, depth, grid) in enumerate(((64, 3, 56), (128, 3, 28), (256, 10, 14), (512, 3, 7))):
+        side = 2 if stage else 4
+        shapes[f"patch_embed.{stage}.proj.weight"] = (dim, before, side, side)
+        shapes[f"patch_embed.{stage}.proj.bias"] = (dim,)
+        for i in range(depth):
+            block = f"blocks.{stage}.{i}."
+            shapes |= {f"{block}{norm}.{part}": (dim,) for norm in ("norm1", "norm2") for part in ("weight", "bias")}
+            shapes |= {
+                f"{block}gamma": (dim,),
+                f"{block}filter.complex_weight": (grid, grid // 2 + 1, dim, 2),
+                f"{block}mlp.fc1.weight": (4 * dim, dim),
+                f"{block}mlp.fc1.bias": (4 * dim,),
+                f"{block}mlp.fc2.weight": (dim, 4 * dim),
+                f"{block}mlp.fc2.bias": (dim,),
+            }
+        before = dim
+    return {name: torch.full(shape, float(i)) for i, (name, shape) in enumerate(shapes.items())}
+
+
+def rvt_plus_state_dict():
+    """The released RVT with a mask in every block of the first stage: 373 tensors."""
+    state = released("self-att")
+    masks = {f"transformers.0.blocks.{i}.attn.att_mask": torch.full((6, 196, 196), float(i)) for i in range(10)}
+    return {**state, **masks}
+
+
+@pytest.mark.parametrize(
+    ("name", "state_dict", "tensors"),
+    [
+        ("gfnet_tiny_filter", gfnet_state_dict, 115),
+        ("gfnet_h_tiny_filter", gfnet_h_state_dict, 203),
+        ("rvt_tiny_plus_softmax", rvt_plus_state_dict, 373),
+    ],
+)
+def test_timm_loads_the_published_names(name, state_dict, tensors, tmp_path):
+    state, path = state_dict(), tmp_path / "published.pth"
+    torch.save({"model": state}, path)
+    model = timm.create_model(name, checkpoint_path=str(path))
+    ours = model.state_dict()
+    assert len(state) == len(ours) == tensors
+    assert sorted(float(tensor.flatten()[0]) for tensor in ours.values()) == sorted(
+        float(tensor.flatten()[0]) for tensor in state.values()
+    )
+    if name == "gfnet_h_tiny_filter":
+        assert torch.equal(ours["patch_embed.proj.weight"], state["patch_embed.0.proj.weight"])
+        assert torch.equal(ours["pools.2.conv.bias"], state["patch_embed.3.proj.bias"])
