@@ -2,7 +2,7 @@
 
 import shlex
 import signal
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -44,9 +44,8 @@ def vars_eval_command(*words: str | Path) -> None:
     """Runs a command of vars-eval, and shows how one would type it."""
     arguments = [str(word) for word in words]
     print(f"\n$ vars-eval {shlex.join(arguments)}", flush=True)
-    code = vars_eval.cli.main(arguments)
-    if code:
-        raise RuntimeError(f"vars-eval {arguments[0]} ended with {code}")
+    if vars_eval.cli.main(arguments):
+        raise RuntimeError(f"failed: vars-eval {shlex.join(arguments)}")
 
 
 def ignore_interrupts() -> None:
@@ -69,8 +68,8 @@ def train_and_score(mixer: str, options: Options, clean: Path, corrupted: Path) 
     images, labels = training.to_tensor(train_x), torch.from_numpy(train_y)
     model = training.train(name, kwargs, images, labels, options.epochs, options.seed, weights)
     printed = StringIO()
-    # Both at a time would tear each other's lines; errors go to the terminal at once.
-    with redirect_stdout(printed):
+    # Kept until the end, since two at a time would tear each other's lines.
+    with redirect_stdout(printed), redirect_stderr(printed):
         active = vars_timm.active_codes(model, training.normalise(training.to_tensor(test_x[:64])))
         if active:
             print(f"\n{name}: active codes by block: {', '.join(f'{100 * share:.0f} %' for share in active.values())}")
