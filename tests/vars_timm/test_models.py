@@ -7,7 +7,7 @@ import torch
 from torch.testing import assert_close
 
 import vars_timm
-from vars_timm.mixers import GlobalFilter
+from vars_timm.mixers import MIXERS, GlobalFilter
 from vars_timm.models.blocks import FilterBlock
 from vars_timm.models.mlp import Mlp
 
@@ -164,8 +164,34 @@ def test_wrong_sizes():
         create("deit_tiny_softmax", img_size=60, patch_size=6)
     with pytest.raises(ValueError, match="images must be 64 x 64, got 80 x 64"):
         create("rvt_tiny_vars_d")(torch.randn(1, 3, 80, 64))
+    with pytest.raises(ValueError, match=r'patch_size must be a power of 2 .* for stem="conv3x3", got 12'):
+        create("deit_tiny_softmax", img_size=60, patch_size=12, stem="conv3x3")
+    with pytest.raises(ValueError, match="the grid between two stages must be at least 2 x 2, got 1 x 1"):
+        create("gfnet_h_tiny_filter", img_size=16)
     with pytest.raises(ValueError, match='global_pool must be "avg"'):
         create("rvt_tiny_vars_d", global_pool="max")
+
+
+def test_wrong_designs():
+    with pytest.raises(ValueError, match="stem must be one of rvt, patch, conv3x3, got 'conv'"):
+        create("deit_tiny_softmax", stem="conv")
+    with pytest.raises(ValueError, match='paas_blocks must be 0 but for mixer="softmax", got 2'):
+        create("rvt_tiny_vars_d", paas_blocks=2)
+    with pytest.raises(ValueError, match=r"gfnet_mode must be .*, got 'both' with mixer='vars_d'"):
+        create("gfnet_tiny_vars_d", gfnet_mode="both")
+    with pytest.raises(ValueError, match=r"gfnet_mode must be .*, got 'add' with mixer='filter'"):
+        create("gfnet_tiny_filter", gfnet_mode="add")
+
+
+@pytest.mark.parametrize("mixer", ["vars_s", "vars_d", "vars_sd"])
+@pytest.mark.parametrize("mode", ["add", "replace"])
+@pytest.mark.parametrize("stem", ["rvt", "patch", "conv3x3"])
+def test_designs_of_gfnet(mixer, mode, stem):
+    model = create(f"gfnet_tiny_{mixer}", depth=1, gfnet_mode=mode, stem=stem)
+    assert any(isinstance(module, GlobalFilter) for module in model.modules()) == (mode == "add")
+    assert any(isinstance(module, MIXERS[mixer]) for module in model.modules())
+    model(torch.randn(2, 3, 64, 64)).square().sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
 
 
 @pytest.mark.parametrize("beside", [False, True])

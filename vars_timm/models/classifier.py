@@ -105,12 +105,13 @@ class Classifier(Backbone):
             ValueError: If the head is to stay and does not have the width of what is left.
         """
         taken, last = feature_take_indices(sum(map(len, self.stages())), indices)
-        self.cut(last + 1, prune_norm=prune_norm)
-        if not prune_head and self.num_features != self.head_hidden_size:
+        width = self.feature_info[last]["num_chs"]
+        if not prune_head and width != self.num_features:
             raise ValueError(
-                f"the head needs features of width {self.head_hidden_size}, got {self.num_features} behind block "
-                f"{last}; set prune_head=True"
+                f"the head needs features of width {self.num_features}, got {width} behind block {last}; "
+                "set prune_head=True"
             )
+        self.cut(last + 1, prune_norm=prune_norm)
         self.head_hidden_size = self.num_features
         if prune_head:
             self.reset_classifier(0, "")
