@@ -14,7 +14,7 @@ from vars_eval.data.check import check
 from vars_eval.distributed import World, world
 from vars_eval.errors import UserError
 from vars_eval.estimate import estimate_seconds
-from vars_eval.model import GMACS_CONVENTION, ModelSpec, PixelModel, check_name, import_plugins, load_model, wrap
+from vars_eval.model import GMACS_CONVENTION, ModelSpec, PixelModel, check_name, import_plugins, inspect, load_model
 from vars_eval.progress import Progress
 from vars_eval.report import tables
 from vars_eval.report.compare import comparison
@@ -199,7 +199,8 @@ def ls(arguments: argparse.Namespace) -> int:
         raise UserError(f"No model matches {arguments.filter!r} (imported: {', '.join(imported)}).")
     print(f"\n{'model':32s} {'trainable M':>11s} {'all M':>8s} {'GMACs':>7s} {'input':>6s}   ({GMACS_CONVENTION})")
     for name in names:
-        info = wrap(timm.create_model(name), name).info
+        with torch.device("meta"):
+            info = inspect(timm.create_model(name), name, weights="", weights_from="none")
         print(
             f"{name:32s} {info.params_trainable / 1e6:11.3f} {info.params_all / 1e6:8.3f} {info.gmacs:7.3f} "
             f"{info.img_size:6d}"

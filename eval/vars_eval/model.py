@@ -251,6 +251,43 @@ def _img_size(net: nn.Module, spec_size: int | None, default: tuple[int, ...]) -
     return int(height)
 
 
+def inspect(net: nn.Module, name: str, weights: str, weights_from: str, spec: ModelSpec | None = None) -> ModelInfo:
+    """Facts about a model, which is put into evaluation mode; it may lie on torch's meta device.
+
+    Args:
+        net: A classifier.
+        name: Name for the records.
+        weights: Hash of its weights.
+        weights_from: Where they came from.
+        spec: How it was built, if by `load_model`.
+
+    Raises:
+        UserError: It does not take three-channel square images.
+    """
+    config = resolve_model_data_config(net)  # type: ignore[no-untyped-call]
+    if config["input_size"][0] != 3 or getattr(net, "in_chans", 3) != 3:
+        raise UserError(f"{name} takes {getattr(net, 'in_chans', config['input_size'][0])} channels, expected 3 (RGB).")
+    img_size = _img_size(net, spec.img_size if spec else None, config["input_size"])
+    net.eval()
+    trainable = sum(parameter.numel() for parameter in net.parameters() if parameter.requires_grad)
+    num_classes, gmacs = _try_out(net, name, img_size)
+    return ModelInfo(
+        name=name,
+        kwargs=dict(spec.kwargs) if spec else {},
+        weights=weights,
+        weights_from=weights_from,
+        num_classes=num_classes,
+        img_size=img_size,
+        crop_pct=config["crop_pct"],
+        crop_mode=config["crop_mode"],
+        interpolation=config["interpolation"],
+        params_trainable=trainable,
+        params_all=trainable + _constants(net),
+        gmacs=gmacs,
+        num_steps=_num_steps(net),
+    )
+
+
 def wrap(net: nn.Module, name: str, weights_from: str = "given", spec: ModelSpec | None = None) -> PixelModel:
     """Wraps a model in evaluation mode.
 
@@ -263,29 +300,8 @@ def wrap(net: nn.Module, name: str, weights_from: str = "given", spec: ModelSpec
     Raises:
         UserError: It does not take three-channel square images.
     """
+    info = inspect(net, name, weights_hash(net.state_dict()), weights_from, spec)
     config = resolve_model_data_config(net)  # type: ignore[no-untyped-call]
-    if config["input_size"][0] != 3 or getattr(net, "in_chans", 3) != 3:
-        raise UserError(f"{name} takes {getattr(net, 'in_chans', config['input_size'][0])} channels, expected 3 (RGB).")
-    img_size = _img_size(net, spec.img_size if spec else None, config["input_size"])
-    net.eval()
-    state = net.state_dict()
-    trainable = sum(parameter.numel() for parameter in net.parameters() if parameter.requires_grad)
-    num_classes, gmacs = _try_out(net, name, img_size)
-    info = ModelInfo(
-        name=name,
-        kwargs=dict(spec.kwargs) if spec else {},
-        weights=weights_hash(state),
-        weights_from=weights_from,
-        num_classes=num_classes,
-        img_size=img_size,
-        crop_pct=config["crop_pct"],
-        crop_mode=config["crop_mode"],
-        interpolation=config["interpolation"],
-        params_trainable=trainable,
-        params_all=trainable + _constants(net),
-        gmacs=gmacs,
-        num_steps=_num_steps(net),
-    )
     model = PixelModel(net, config["mean"], config["std"], info)
     return model.eval()
 

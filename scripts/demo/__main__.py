@@ -39,6 +39,8 @@ def score_digits(options: Options) -> None:
     with multiprocessing.get_context("spawn").Pool(workers, ignore_interrupts) as pool:
         for printed in pool.imap_unordered(score, MIXERS):
             print(printed, flush=True)
+        pool.close()
+        pool.join()
 
 
 def main() -> None:
