@@ -20,3 +20,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
     near = get_close_matches(name, list(known), n=3, cutoff=0.6)
     return f" Did you mean {', '.join(near)}?" if near else ""
+
+
+def reason(error: Exception) -> str:
+    """An error in one line of a sentence."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:200].rstrip(".") if lines else type(error).__name__

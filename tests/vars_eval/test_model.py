@@ -9,7 +9,8 @@ from tiny import TinyNet
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from vars_eval.errors import UserError
-from vars_eval.model import ModelSpec, import_plugins, load_model, load_weights, read_weights, weights_hash, wrap
+from vars_eval.model import ModelSpec, import_plugins, load_model, wrap
+from vars_eval.weights import load_weights, read_weights, weights_hash
 
 
 def test_pixels_are_normalised_inside():
