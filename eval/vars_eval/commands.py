@@ -14,7 +14,16 @@ from vars_eval.data.check import check
 from vars_eval.distributed import World, world
 from vars_eval.errors import UserError
 from vars_eval.estimate import estimate_seconds
-from vars_eval.model import GMACS_CONVENTION, ModelSpec, PixelModel, check_name, import_plugins, inspect, load_model
+from vars_eval.model import (
+    GMACS_CONVENTION,
+    ModelInfo,
+    ModelSpec,
+    PixelModel,
+    check_name,
+    import_plugins,
+    inspect,
+    load_model,
+)
 from vars_eval.progress import Progress
 from vars_eval.report import tables
 from vars_eval.report.compare import comparison
@@ -177,6 +186,15 @@ def _score(specs: list[ModelSpec], tasks: list[Task], settings: Settings, import
     return 1 if failed else 0
 
 
+def _facts(name: str) -> ModelInfo:
+    """Sizes of a model, from the meta device, which takes no time, where it can be built there."""
+    try:
+        with torch.device("meta"):
+            return inspect(timm.create_model(name), name, weights="", weights_from="none")
+    except (RuntimeError, UserError):  # some models read values while they are built or run
+        return inspect(timm.create_model(name), name, weights="", weights_from="none")
+
+
 def ls(arguments: argparse.Namespace) -> int:
     """`vars-eval ls`."""
     for name, kind in registry.all_benchmarks().items():
@@ -199,8 +217,7 @@ def ls(arguments: argparse.Namespace) -> int:
         raise UserError(f"No model matches {arguments.filter!r} (imported: {', '.join(imported)}).")
     print(f"\n{'model':32s} {'trainable M':>11s} {'all M':>8s} {'GMACs':>7s} {'input':>6s}   ({GMACS_CONVENTION})")
     for name in names:
-        with torch.device("meta"):
-            info = inspect(timm.create_model(name), name, weights="", weights_from="none")
+        info = _facts(name)
         print(
             f"{name:32s} {info.params_trainable / 1e6:11.3f} {info.params_all / 1e6:8.3f} {info.gmacs:7.3f} "
             f"{info.img_size:6d}"
