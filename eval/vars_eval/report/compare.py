@@ -40,7 +40,7 @@ def _paired_cells(first: Entry, second: Entry) -> list[str]:
 
 
 def _matrix(entry: Entry, cells: Sequence[str]) -> np.ndarray:
-    return np.array([entry.cells[cell].score.per_image["top1"] for cell in cells])  # type: ignore[union-attr]
+    return np.array([entry.scores[cell].per_image["top1"] for cell in cells])
 
 
 def comparison(records: Sequence[Record], first: str, second: str) -> str:
@@ -65,7 +65,7 @@ def comparison(records: Sequence[Record], first: str, second: str) -> str:
     ]
     for column in sorted(set(one.entries) & set(two.entries)):
         cells = _paired_cells(one.entries[column], two.entries[column])
-        sizes = {one.entries[column].cells[cell].score.n for cell in cells}  # type: ignore[union-attr]
+        sizes = {one.entries[column].scores[cell].n for cell in cells}
         if len(sizes) != 1:
             continue
         a, b = _matrix(one.entries[column], cells), _matrix(two.entries[column], cells)

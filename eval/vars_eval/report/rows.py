@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vars_eval import benchmarks as registry
-from vars_eval.benchmark import Column
+from vars_eval.benchmark import Column, Score
 from vars_eval.store import Record
 
 
@@ -21,9 +21,14 @@ class Entry:
         """Number of cells that the data set should have."""
         return max((int(record.dataset["cells"]) for record in self.cells.values()), default=0)
 
+    @property
+    def scores(self) -> dict[str, Score]:
+        """Cell name -> score."""
+        return {name: record.score for name, record in self.cells.items() if record.score is not None}
+
     def columns(self, prefix: str) -> list[Column]:
         """The leaderboard columns of this benchmark; none without a finished cell."""
-        scores = {name: record.score for name, record in self.cells.items() if record.score is not None}
+        scores = self.scores
         if not scores:
             return []
         benchmark = registry.all_benchmarks()[next(iter(self.cells.values())).key.benchmark]
