@@ -39,6 +39,8 @@ TIMM = {
     "sparse": set(),
     "mixers": {"fixed_point", "sparse"},
     "implicit": {"fixed_point"},
+    "counting": {"mixers", "models"},
+    "table2": {"counting"},
 }
 
 
