@@ -15,11 +15,11 @@ import vars_timm
 from vars_timm.counting import PAPER_STEPS, Size, size_of
 from vars_timm.table2 import NOTES, TABLE2, Row, notes
 
-HEADER = ("model", "trainable [M]", "all [M]", "GMACs", "GMACs (c)", "paper [M]", "paper GFLOPs", "notes")
+HEADER = ("model", "trainable [M]", "all [M]", "GMACs", "GMACs as paper", "paper [M]", "paper GFLOPs", "notes")
 LEGEND = f"""\
 For one image of the model's own size (224 x 224); M: 1e6 parameters; all: with frozen random features and bounds.
 GMACs: 1e9 multiply-adds of every convolution, Linear and matrix product; FFT, norms and elementwise count as zero.
-GMACs (c): the same with {PAPER_STEPS} steps of every VARS mixer and without the products with learned_k.
+GMACs as paper (most likely): {PAPER_STEPS} steps of every VARS mixer, products with learned_k left out.
 paper: Table 2, whose GFLOPs are multiply-adds. "with": that entry of mixer_args."""
 FIELDS = ("model", "mixer_args", "params_trainable", "params_all", "macs", "macs_paper_convention")
 PAPER_FIELDS = ("paper_row", "paper_params_millions", "paper_gflops", "notes")
@@ -70,7 +70,7 @@ def lines(models: Sequence[str]) -> Iterator[Line]:
 def print_table(table: Iterator[Line], *, markdown: bool) -> None:
     """Print the lines as they come, and below them what the columns and notes mean."""
     used: set[str] = set()
-    widths = [max(map(len, model_names())), *map(len, HEADER[1:])]
+    widths = [max(map(len, model_names())) + 2, *map(len, HEADER[1:])]
     if markdown:
         print(f"| {' | '.join(HEADER)} |\n|---|{'---:|' * (len(HEADER) - 2)}---|")
     else:

@@ -45,7 +45,7 @@ TABLE2 = {
 NOTES = {
     "a": "trainable parameters do not round to the paper's; all of them, with the frozen random features, do",
     "b": "neither count of parameters rounds to the paper's",
-    "c": "GMACs meet the paper's GFLOPs only with 3 steps and without the products with learned_k",
+    "c": "only the second count of GMACs, which leaves products out, rounds to the paper's GFLOPs",
     "d": "neither count of GMACs rounds to the paper's GFLOPs",
 }
 
