@@ -16,7 +16,7 @@ BASE = {"errors", "files", "stats"}
 EVAL = {
     "metrics": set(),
     "attacks": set(),
-    "corruptions": set(),
+    "corruptions": BASE,
     "errors": set(),
     "files": set(),
     "stats": set(),
