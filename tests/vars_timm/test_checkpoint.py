@@ -1,11 +1,13 @@
 """Loading released checkpoints and our own."""
 
+import argparse
 import json
 from pathlib import Path
 
 import pytest
 import timm
 import torch
+from timm.models import load_checkpoint, save_for_hf
 
 from vars_timm.models.checkpoint import checkpoint_filter_fn, rename_released
 
@@ -79,7 +81,7 @@ def test_own_checkpoint_round_trips(name):
 
 def test_foreign_names_are_still_refused():
     model = timm.create_model("deit_tiny_vars_s", img_size=32)
-    with pytest.raises(RuntimeError, match="Unexpected key"):
+    with pytest.raises(ValueError, match=r"\(1 unexpected, for example blocks\.0\.attn\.extra\)"):
         model.load_state_dict({**model.state_dict(), "blocks.0.attn.extra": torch.zeros(1)})
 
 
@@ -162,3 +164,123 @@ def test_timm_loads_the_published_names(name, state_dict, tensors, tmp_path):
     if name == "gfnet_h_tiny_filter":
         assert torch.equal(ours["patch_embed.proj.weight"], state["patch_embed.0.proj.weight"])
         assert torch.equal(ours["pools.2.conv.bias"], state["patch_embed.3.proj.bias"])
+
+
+SMALL = {"img_size": 32, "patch_size": 8, "depth": 2, "embed_dim": 64, "num_classes": 10}
+OWN = "weights hold 2 blocks of width 64, 10 classes, and deit_tiny_vars_d has "
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "sentence"),
+    [
+        (
+            "deit_tiny_vars_d",
+            {"num_classes": 7},
+            "the weights have a head of 10 classes, and deit_tiny_vars_d one of 7; ",
+        ),
+        (
+            "deit_tiny_vars_d",
+            {"depth": 3},
+            f"{OWN}3 blocks of width 64, 10 classes (16 missing, for example blocks.2.nor",
+        ),
+        (
+            "deit_tiny_vars_d",
+            {"embed_dim": 128},
+            f"{OWN}2 blocks of width 128, 10 classes (32 of another shape, for exa",
+        ),
+        (
+            "deit_tiny_vars_d",
+            {"num_classes": 0},
+            f"{OWN}2 blocks of width 64, no classes (2 unexpected, for example he",
+        ),
+        (
+            "deit_tiny_softmax",
+            {},
+            "example blocks.0.attn.qkv.weight (128, 64), not (192, 64)); create the model that they",
+        ),
+    ],
+)
+def test_weights_of_another_model_are_told_in_one_sentence(name, changes, sentence, tmp_path):
+    path = tmp_path / "own.pth"
+    torch.save(timm.create_model("deit_tiny_vars_d", **SMALL).state_dict(), path)
+    with pytest.raises(ValueError) as caught:
+        timm.create_model(name, checkpoint_path=str(path), **{**SMALL, **changes})
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_head_of_the_released_weights_asks_for_its_classes():
+    model = timm.create_model("rvt_tiny_vars_sd", num_classes=100)
+    with pytest.raises(ValueError, match="of 1000 classes, and rvt_tiny_vars_sd one of 100; pass num_classes=1000"):
+        model.load_state_dict(released("vars_sd"))
+
+
+def test_weights_of_no_model_of_this_package():
+    model = timm.create_model("deit_tiny_vars_d", **SMALL)
+    with pytest.raises(
+        ValueError, match=r"; 2 unexpected, for example weight; these are not the weights of a model of "
+    ):
+        model.load_state_dict(torch.nn.Linear(2, 2).state_dict())
+
+
+def test_what_is_no_misfit_stays_the_error_it_is():
+    model = timm.create_model("deit_tiny_vars_d", **SMALL)
+    state = model.state_dict()
+    with pytest.raises(RuntimeError, match=r"head\.bias"):
+        model.load_state_dict({**state, "head.bias": state["head.bias"].to("meta")})
+
+
+def test_not_strict_takes_what_there_is():
+    model = timm.create_model("deit_tiny_vars_d", **SMALL)
+    state = model.state_dict()
+    del state["head.bias"]
+    result = model.load_state_dict({**state, "more": torch.zeros(1)}, strict=False)
+    assert (result.missing_keys, result.unexpected_keys) == (["head.bias"], ["more"])
+
+
+@pytest.fixture
+def both_weights(tmp_path):
+    """A file as the research repositories write it, with raw weights of 1 and averaged ones of 2."""
+    model = timm.create_model("deit_tiny_vars_d", **SMALL)
+    raw, averaged = (
+        {name: torch.full_like(x, value) for name, x in model.state_dict().items()} for value in (1.0, 2.0)
+    )
+    args = argparse.Namespace(lr=5e-4)
+    torch.save({"model": raw, "model_ema": averaged, "epoch": 299, "args": args}, tmp_path / "both.pth")
+    return tmp_path / "both.pth"
+
+
+def test_raw_and_averaged_weights_of_one_file(both_weights):
+    model = timm.create_model("deit_tiny_vars_d", checkpoint_path=str(both_weights), **SMALL)
+    assert all(bool((parameter == 2).all()) for parameter in model.parameters())
+    load_checkpoint(model, str(both_weights), use_ema=False)
+    assert all(bool((tensor == 1).all()) for tensor in model.state_dict().values())
+
+
+def test_pretrained_says_that_there_are_none():
+    with pytest.raises(
+        ValueError, match=r"no pretrained weights are published for rvt_tiny_vars_sd, .*docs/weights\.md"
+    ):
+        timm.create_model("rvt_tiny_vars_sd", pretrained=True)
+
+
+@pytest.mark.parametrize("source", ["file", "state_dict"])
+def test_pretrained_takes_given_weights(source, both_weights):
+    model = timm.create_model("deit_tiny_vars_d", **SMALL)
+    place = {"file": str(both_weights), "state_dict": model.state_dict()}[source]
+    overlay = {source: place, "num_classes": 10}
+    loaded = timm.create_model("deit_tiny_vars_d", pretrained=True, pretrained_cfg_overlay=overlay, **SMALL)
+    expected = torch.full((10,), 2.0) if source == "file" else model.head.bias
+    assert torch.equal(loaded.head.bias, expected)
+
+
+def test_published_folder_builds_the_same_model(tmp_path):
+    args = {**SMALL, "lam": 0.2, "num_steps": 3}
+    model = timm.create_model("deit_tiny_vars_d", **args)
+    save_for_hf(model, tmp_path / "model", model_args=args, safe_serialization=True)
+    loaded = timm.create_model(f"local-dir:{tmp_path / 'model'}", pretrained=True)
+    assert (loaded.blocks[1].attn.lam, loaded.blocks[1].attn.num_steps) == (0.2, 3)
+    assert all(torch.equal(x, loaded.state_dict()[name]) for name, x in model.state_dict().items())
+    other_head = timm.create_model(f"local-dir:{tmp_path / 'model'}", pretrained=True, num_classes=4)
+    assert torch.equal(other_head.blocks[1].attn.qkv.weight, model.blocks[1].attn.qkv.weight)

@@ -1,13 +1,15 @@
 """The part of timm's contract that concerns the classifier: head, pooling, weights."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from timm.models._features import feature_take_indices
 from torch import Tensor, nn
 
 from vars_timm.models.backbone import Backbone
-from vars_timm.models.checkpoint import convert_on_load
+from vars_timm.models.checkpoint import checkpoint_filter_fn, convert_on_load
+from vars_timm.models.misfit import misfit
 from vars_timm.models.stem import Stem
 
 
@@ -49,6 +51,30 @@ class Classifier(Backbone):
         self.head_drop = nn.Dropout(drop_rate)
         self.head = _linear_or_identity(num_features, num_classes, device=device, dtype=dtype)
         self.register_load_state_dict_pre_hook(convert_on_load)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Load weights, those of the released models and of other input sizes included.
+
+        Args:
+            state_dict: Name -> tensor, or a checkpoint with that under "model".
+            strict: Whether every name has to fit.
+            assign: Whether the tensors are taken as they are, and not copied.
+
+        Returns:
+            The names that were missing, and those that were not expected.
+
+        Raises:
+            ValueError: If the weights are those of another model; the sentence says what they hold.
+        """
+        try:
+            return super().load_state_dict(state_dict, strict=strict, assign=assign)
+        except RuntimeError:
+            name = getattr(self, "pretrained_cfg", {}).get("architecture", type(self).__name__)
+            sentence = misfit(checkpoint_filter_fn(state_dict, self), self.state_dict(), name)
+            if not sentence:
+                raise
+            # Without torch's own error, which lists every tensor.
+            raise ValueError(sentence) from None
 
     def pool(self, x: Tensor) -> Tensor:
         """Mean over the tokens, (B, N, C) -> (B, C); with global_pool "" the tokens as they are."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
-from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+from timm.models import build_model_with_cfg, generate_default_cfgs, register_model, resolve_pretrained_cfg
 from torch import nn
 
 from vars_timm.models.checkpoint import checkpoint_filter_fn
@@ -55,12 +55,33 @@ def with_defaults(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict
     return merged
 
 
+def require_weights(name: str, cfg: Any, overlay: dict[str, Any]) -> None:
+    """Refuse pretrained=True where no place for the weights is known.
+
+    Args:
+        name: Name of the model.
+        cfg: Configuration of timm or tag of one, None for the default.
+        overlay: Entries on top of it.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    found = resolve_pretrained_cfg(name, cfg, overlay)
+    if not (found.has_weights or found.state_dict):
+        raise ValueError(
+            f"no pretrained weights are published for {name}, so pretrained=True can not load any; pass "
+            "checkpoint_path=FILE, or pretrained=False for random weights (docs/weights.md says which files fit)"
+        )
+
+
 def _entry_point(model_class: type[nn.Module], name: str, defaults: Mapping[str, Any]) -> Any:
     def entry_point(pretrained: bool = False, **kwargs: Any) -> nn.Module:
         overlay = kwargs.pop("pretrained_cfg_overlay", None) or {}
         args = with_defaults(defaults, kwargs)
         if args.get("stem") in FIRST_CONV:
             overlay = {**first_conv(args), **overlay}
+        if pretrained:
+            require_weights(name, args.get("pretrained_cfg"), overlay)
         return build_model_with_cfg(
             model_class,
             name,
