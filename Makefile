@@ -6,11 +6,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 JOBS ?= auto
 
-.PHONY: help demo test lint clean
+.PHONY: help demo test timm-tests lint clean
 
 help:
 	@echo "make demo   train VARS models on real digits, score them and a real ImageNet classifier: leaderboard and figure"
 	@echo "make test   the tests"
+	@echo "make timm-tests  timm's own tests of models on the tiny models here (about ten minutes)"
 	@echo "make lint   ruff and mypy"
 	@echo "make clean  remove .venv and everything that was generated"
 
@@ -30,6 +31,10 @@ demo: $(READY)
 
 test: $(READY)
 	@$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8
+
+# ARGS narrows: make timm-tests ARGS="rvt_small_vars_d -k 'backward or torchscript'"
+timm-tests: $(READY)
+	@$(BIN)/python scripts/timm_tests.py $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .
