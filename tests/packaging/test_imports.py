@@ -41,6 +41,7 @@ TIMM = {
     "implicit": {"fixed_point"},
     "counting": {"mixers", "models"},
     "table2": {"counting"},
+    "convert": {"mixers", "models"},
 }
 
 
