@@ -254,7 +254,7 @@ def both_weights(tmp_path):
 def test_raw_and_averaged_weights_of_one_file(both_weights):
     model = timm.create_model("deit_tiny_vars_d", checkpoint_path=str(both_weights), **SMALL)
     assert all(bool((parameter == 2).all()) for parameter in model.parameters())
-    load_checkpoint(model, str(both_weights), use_ema=False)
+    load_checkpoint(model, str(both_weights), use_ema=False, weights_only=True)
     assert all(bool((tensor == 1).all()) for tensor in model.state_dict().values())
 
 
