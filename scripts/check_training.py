@@ -184,7 +184,7 @@ def overfitted(lab: Lab, mixer: str) -> Path:
 
 
 def summary(run: Path) -> list[dict[str, str]]:
-    """The rows of summary.csv; a train.py of before timm 1.0.31 repeats the header when it resumes."""
+    """The rows of summary.csv; the train.py of timm 1.0.29 repeats the header when it resumes."""
     with (run / "summary.csv").open() as file:
         return [row for row in csv.DictReader(file) if row["epoch"] != "epoch"]
 
