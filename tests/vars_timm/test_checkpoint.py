@@ -47,9 +47,9 @@ def test_released_vars_s_names_find_their_place():
     renamed = rename_released(state)
     block = "transformers.1.blocks.0."
     for old, new in (
-        ("kernel", "attn.kernel"),
+        ("kernel", "attn.dictionary.kernel"),
         ("kernel2", "attn.kernel2"),
-        ("L", "attn.L"),
+        ("L", "attn.dictionary.L"),
         ("v.weight", "attn.v.weight"),
         ("proj.bias", "attn.proj.bias"),
         ("norm1.bn.running_var", "attn.norm.bn.running_var"),
@@ -57,7 +57,7 @@ def test_released_vars_s_names_find_their_place():
         ("mlp.bn1.bias", "mlp.bn1.bias"),
     ):
         assert renamed[block + new] is state[block + old]
-    assert renamed[f"{block}attn.step"] == 0
+    assert renamed[f"{block}attn.dictionary.step"] == 0
     assert not any(name.endswith("kernel_norm") for name in renamed)
     assert renamed["patch_embed.proj.0.weight"] is state["patch_embed.proj.0.weight"]
 
@@ -90,7 +90,7 @@ def test_timm_loads_a_released_file(tmp_path):
     state = released("vars_s")
     torch.save({"model": state}, path)
     model = timm.create_model("rvt_tiny_vars_s", checkpoint_path=str(path))
-    assert torch.equal(model.transformers[0].blocks[3].attn.L, state["transformers.0.blocks.3.L"])
+    assert torch.equal(model.transformers[0].blocks[3].attn.dictionary.L, state["transformers.0.blocks.3.L"])
 
 
 def gfnet_state_dict():

@@ -7,7 +7,7 @@ import timm
 import torch
 from torch.testing import assert_close
 
-from vars_timm.mixers import VarsS
+from vars_timm.sparse import SpectralDictionary
 
 MODELS = {
     "deit_tiny_vars_sd": {"depth": 3},
@@ -151,11 +151,11 @@ def test_checkpointing_refreshes_the_bounds_of_vars_s_once_a_step(name):
     model.set_grad_checkpointing()
     for step in range(1, 3):
         model(x).sum().backward()
-        assert {int(module.step) for module in model.modules() if isinstance(module, VarsS)} == {step}
+        assert {int(module.step) for module in model.modules() if isinstance(module, SpectralDictionary)} == {step}
     model.forward_intermediates(x)
-    assert {int(module.step) for module in model.modules() if isinstance(module, VarsS)} == {3}
+    assert {int(module.step) for module in model.modules() if isinstance(module, SpectralDictionary)} == {3}
     model.eval()(x)
-    assert {int(module.step) for module in model.modules() if isinstance(module, VarsS)} == {3}
+    assert {int(module.step) for module in model.modules() if isinstance(module, SpectralDictionary)} == {3}
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -21,8 +21,8 @@ from vars_timm.mixers import (
     refresh_bounds,
 )
 from vars_timm.mixers.mixer import split_heads
-from vars_timm.mixers.vars_s import REFRESH_EVERY, REFRESH_MOMENTUM
 from vars_timm.sparse import random_features
+from vars_timm.sparse.spectral import REFRESH_EVERY, REFRESH_MOMENTUM
 
 GRID, DIM, HEAD_DIM = (3, 4), 8, 4
 OPTIONS = {name: {} if name in ("filter", "vars_s") else {"head_dim": HEAD_DIM} for name in MIXERS}
@@ -121,7 +121,7 @@ def attention_in_numpy(x, w):
 def static_in_numpy(x, w, lam=3.5, num_steps=3):
     """With the r x r Gram matrix that the mixer avoids; BatchNorm as at initialisation but for its affine part."""
     image = linear(x, w, "v").transpose(0, 2, 1).reshape(len(x), DIM, *GRID)
-    k, k2 = ((w[name][..., 0] + 1j * w[name][..., 1])[:, :, 0] for name in ("kernel", "kernel2"))
+    k, k2 = ((w[name][..., 0] + 1j * w[name][..., 1])[:, :, 0] for name in ("dictionary.kernel", "kernel2"))
     gram = k[:, :, None] * k[:, None].conj()
 
     def to_frequency(z):
@@ -134,7 +134,7 @@ def static_in_numpy(x, w, lam=3.5, num_steps=3):
         return np.sign(z) * np.maximum(np.abs(z) - t, 0)
 
     b = to_space(k * to_frequency(image)[:, :, None])
-    lipschitz = w["L"][:, None, None, None]
+    lipschitz = w["dictionary.L"][:, None, None, None]
     u = soft(b, lam)
     for _ in range(num_steps):
         gu = to_space(np.einsum("cijhw,bcjhw->bcihw", gram, to_frequency(u)))
@@ -238,38 +238,38 @@ def test_unknown_mixer_and_option():
 
 def test_L_is_the_largest_singular_value_of_the_real_gram():
     mixer = build("vars_s", codes_per_channel=3)
-    mixer.update_L(1.0)
-    k = torch.view_as_complex(mixer.kernel.detach()).squeeze(2)
+    mixer.dictionary.update_L(1.0)
+    k = torch.view_as_complex(mixer.dictionary.kernel.detach()).squeeze(2)
     gram = torch.einsum("cihw,cjhw->chwij", k, k.conj()).real
-    assert_close(mixer.L, torch.linalg.svdvals(gram)[..., 0].amax(dim=(1, 2)))
+    assert_close(mixer.dictionary.L, torch.linalg.svdvals(gram)[..., 0].amax(dim=(1, 2)))
 
 
 def test_L_moves_with_momentum_and_is_exact_when_built():
     mixer = VarsS(DIM, GRID)
-    built = mixer.L.clone()
-    mixer.update_L(1.0)
-    assert_close(mixer.L, built)
+    built = mixer.dictionary.L.clone()
+    mixer.dictionary.update_L(1.0)
+    assert_close(mixer.dictionary.L, built)
     with torch.no_grad():
-        mixer.kernel.mul_(2)
-    mixer.update_L(0.25)
-    assert_close(mixer.L, 0.75 * built + 0.25 * 4 * built)
+        mixer.dictionary.kernel.mul_(2)
+    mixer.dictionary.update_L(0.25)
+    assert_close(mixer.dictionary.L, 0.75 * built + 0.25 * 4 * built)
 
 
 def test_L_is_refreshed_on_every_hundredth_call():
     mixer = VarsS(DIM, GRID)
-    built = mixer.L.clone()
+    built = mixer.dictionary.L.clone()
     with torch.no_grad():
-        mixer.kernel.mul_(2)
+        mixer.dictionary.kernel.mul_(2)
     for _ in range(REFRESH_EVERY):
         refresh_bounds(mixer)
-    assert torch.equal(mixer.L, built)
+    assert torch.equal(mixer.dictionary.L, built)
     refresh_bounds(mixer)
-    assert_close(mixer.L, (1 + 3 * REFRESH_MOMENTUM) * built)
-    assert mixer.step == REFRESH_EVERY + 1
+    assert_close(mixer.dictionary.L, (1 + 3 * REFRESH_MOMENTUM) * built)
+    assert mixer.dictionary.step == REFRESH_EVERY + 1
 
 
 def test_kernels_of_vars_s_start_at_about_unit_norm():
-    kernel = VarsS(4, (7, 7), codes_per_channel=2).kernel
+    kernel = VarsS(4, (7, 7), codes_per_channel=2).dictionary.kernel
     assert_close(kernel.detach().square().sum(dim=(2, 3, 4, 5)), torch.full((4, 2), 49 / 2))
 
 

@@ -6,8 +6,10 @@ import timm
 import torch
 from torch.testing import assert_close
 
-from vars_timm.mixers import GlobalFilter, VarsS, gram_bound
+from vars_timm.mixers import GlobalFilter
 from vars_timm.models.resize import resize
+from vars_timm.sparse import SpectralDictionary
+from vars_timm.sparse.spectral import real_part_bound
 
 NAMES = ["deit_tiny_softmax", "deit_tiny_vars_s", "deit_tiny_vars_sd", "rvt_tiny_plus_softmax", "gfnet_tiny_filter"]
 
@@ -58,8 +60,8 @@ def test_state_dict_of_another_size_is_that_of_the_moved_model(name):
     for key, tensor in target.state_dict().items():
         assert_close(tensor, model.state_dict()[key])
     for module in target.modules():
-        if isinstance(module, VarsS):
-            assert_close(module.L, gram_bound(module.kernel))
+        if isinstance(module, SpectralDictionary):
+            assert_close(module.L, real_part_bound(module.kernel))
 
 
 def test_tokens_of_an_oblong_grid_are_told():

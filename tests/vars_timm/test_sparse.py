@@ -7,8 +7,14 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from vars_timm.mixers import SparseMixer
-from vars_timm.sparse import gelu_threshold, normalise_atoms, random_features, soft_threshold
+from vars_timm.sparse import (
+    gelu_threshold,
+    ista_step,
+    normalise_atoms,
+    random_features,
+    soft_threshold,
+    start_codes,
+)
 
 Z = torch.tensor([-3.0, -1.0, -0.5, 0.0, 0.5, 1.0, 3.0], dtype=torch.float64)
 
@@ -41,19 +47,12 @@ def test_atoms_have_unit_norm_over_the_tokens_and_zero_stays_zero():
     assert_close(norms, torch.tensor([[0.0, 1.0, 1.0]]).expand(2, -1))
 
 
-class Lasso(SparseMixer):
-    """The iteration with a soft threshold and the Gram matrix as it is."""
-
-    def shrink(self, z, t):
-        return soft_threshold(z, t)
-
-    def gram(self, operator, codes):
-        return operator @ codes
-
-
 def solve(gram, b, step, t, num_steps):
-    mixer = Lasso(1, (1, 1), num_steps=num_steps, lam=0)
-    return mixer.ista(b, gram, torch.as_tensor(step), torch.as_tensor(t))
+    step, t = torch.as_tensor(step), torch.as_tensor(t)
+    codes = start_codes(b, t, "thresholded", "soft")
+    for _ in range(num_steps):
+        codes = ista_step(codes, gram @ codes - b, step, t, "soft")
+    return codes
 
 
 @pytest.mark.parametrize("num_steps", [0, 1, 4])

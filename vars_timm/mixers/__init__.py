@@ -6,13 +6,15 @@ from typing import Any
 import torch
 
 from vars_timm.mixers.global_filter import GlobalFilter
-from vars_timm.mixers.mixer import Mixer, SparseMixer
+from vars_timm.mixers.mixer import Mixer
 from vars_timm.mixers.paas import Paas
 from vars_timm.mixers.performer import Performer
 from vars_timm.mixers.softmax import Softmax
+from vars_timm.mixers.sparse_mixer import Problem, SparseMixer
 from vars_timm.mixers.vars_d import VarsD
-from vars_timm.mixers.vars_s import VarsS, gram_bound, refresh_bounds
+from vars_timm.mixers.vars_s import VarsS
 from vars_timm.mixers.vars_sd import VarsSD
+from vars_timm.sparse import refresh_bounds
 
 MIXERS: dict[str, type[Mixer]] = {
     "softmax": Softmax,
@@ -30,6 +32,7 @@ def create_mixer(
     dim: int,
     grid: tuple[int, int],
     *,
+    formulation: str | None = None,
     num_steps: int | None = None,
     lam: float | None = None,
     device: torch.device | str | None = None,
@@ -42,8 +45,9 @@ def create_mixer(
         name: A key of MIXERS.
         dim: C, the width of a token.
         grid: (H, W) of the tokens.
-        num_steps: Number of updates of a VARS mixer; None for its default.
-        lam: Weight of the sparsity term of a VARS mixer; None for its default.
+        formulation: "released" or "paper" for a VARS mixer; None for "released".
+        num_steps: Number of updates of a VARS mixer; None for that of the formulation.
+        lam: Weight of the sparsity term of a VARS mixer; None for that of the formulation.
         device: Where the parameters live.
         dtype: Type of the parameters.
         **options: Further arguments of the mixer.
@@ -54,7 +58,8 @@ def create_mixer(
     """
     if name not in MIXERS:
         raise ValueError(f"mixer must be one of {', '.join(MIXERS)}, got {name!r}")
-    dynamics = {key: value for key, value in (("num_steps", num_steps), ("lam", lam)) if value is not None}
+    given = {"formulation": formulation, "num_steps": num_steps, "lam": lam}
+    dynamics = {key: value for key, value in given.items() if value is not None}
     # The classes agree in (dim, grid) and differ in their options.
     build: Callable[..., Mixer] = MIXERS[name]
     return build(dim, grid, **{**options, **dynamics}, device=device, dtype=dtype)
@@ -66,12 +71,12 @@ __all__ = [
     "Mixer",
     "Paas",
     "Performer",
+    "Problem",
     "Softmax",
     "SparseMixer",
     "VarsD",
     "VarsS",
     "VarsSD",
     "create_mixer",
-    "gram_bound",
     "refresh_bounds",
 ]

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from vars_timm.mixers.mixer import Mixer, at_least_float32
+from vars_timm.mixers.mixer import Mixer
+from vars_timm.sparse import at_least_float32
 
 
 class GlobalFilter(Mixer):

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vars_timm.mixers.mixer import Mixer, at_least_float32, count_heads, merge_heads, split_heads
-from vars_timm.sparse import random_features
+from vars_timm.mixers.mixer import Mixer, count_heads, merge_heads, split_heads
+from vars_timm.sparse import at_least_float32, random_features
 
 
 class Performer(Mixer):

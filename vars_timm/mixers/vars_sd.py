@@ -3,17 +3,22 @@
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vars_timm.mixers.mixer import at_least_float32
-from vars_timm.mixers.vars_d import VarsD
-from vars_timm.sparse import normalise_atoms
+from vars_timm.mixers.formulation import JOINT, formulate
+from vars_timm.mixers.sparse_mixer import Problem
+from vars_timm.mixers.vars_d import DynamicMixer
+from vars_timm.sparse import ConvDictionary, at_least_float32, normalise_atoms, power_bound
 
 
-class VarsSD(VarsD):
-    """VARS with the union of a dynamic and a static dictionary, as released: P = [random features of q, kernel].
+class VarsSD(DynamicMixer):
+    """VARS with the union of a dynamic and a static dictionary; dynamic atoms first, which has no effect.
 
-    The static atoms are a free matrix over the token positions, one a head; they fix the number of tokens.
+    Released, the static atoms are a free matrix over the token positions (`kernel`), one a head. In the paper's
+    formulation they are a convolution: P u = deconv(u_s) + Phi u_d, with static codes per channel and position and
+    dynamic codes per head. Either way they belong to the positions of the grid; tokens in front of it (class tokens)
+    have dynamic atoms only.
     """
 
     def __init__(
@@ -24,11 +29,14 @@ class VarsSD(VarsD):
         head_dim: int = 64,
         ratio: int = 2,
         static_ratio: int = 2,
-        lam: float = 0.3,
-        num_steps: int = 5,
+        codes_per_channel: int = 1,
+        kernel_size: int = 5,
+        num_prefix_tokens: int = 0,
         qkv_bias: bool = True,
+        formulation: str = "released",
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        **options: Any,
     ) -> None:
         """Build the layer.
 
@@ -37,39 +45,92 @@ class VarsSD(VarsD):
             grid: (H, W) of the tokens.
             head_dim: d, the width of a head.
             ratio: Dynamic atoms per head, in units of d.
-            static_ratio: Static atoms per head, in units of d.
-            lam: Weight of the sparsity term, 0 or more.
-            num_steps: Number of ISTA updates, 0 or more.
+            static_ratio: Static atoms per head, in units of d; for static="matrix".
+            codes_per_channel: r, the number of templates of a channel; for static="conv".
+            kernel_size: Side of a template in tokens, odd; for static="conv".
+            num_prefix_tokens: Tokens in front of those of the grid.
             qkv_bias: Whether the joint projection has a bias.
+            formulation: "released" or "paper".
             device: Where the parameters live.
             dtype: Type of the parameters.
+            **options: Fields of JointFormulation, in place of those of the formulation.
 
         Raises:
-            ValueError: If head_dim does not divide dim, or lam or num_steps is negative.
+            TypeError: If JointFormulation has no such field.
+            ValueError: If head_dim does not divide dim, kernel_size is even, or an option has a value that makes no
+                sense.
         """
         dd: Any = {"device": device, "dtype": dtype}
+        chosen = formulate(JOINT, formulation, options)
         super().__init__(
             dim,
             grid,
+            chosen,
+            (ratio + static_ratio) * head_dim,
             head_dim=head_dim,
             ratio=ratio,
-            lam=lam,
-            num_steps=num_steps,
             qkv_bias=qkv_bias,
             **dd,
         )
-        heads, atoms = dim // head_dim, (ratio + static_ratio) * head_dim
-        shape = (1, heads, grid[0] * grid[1], static_ratio * head_dim)
-        self.kernel = nn.Parameter(torch.empty(shape, **dd))
-        self.learned_k = nn.Parameter(torch.empty(atoms, atoms, **dd))
+        self.num_prefix_tokens = num_prefix_tokens
+        self.num_dynamic = ratio * head_dim
+        shape = (1, dim // head_dim, grid[0] * grid[1], static_ratio * head_dim)
+        is_conv = chosen.static == "conv"
+        self.kernel = None if is_conv else nn.Parameter(torch.empty(shape, **dd))
+        self.templates: Any = ConvDictionary(dim, codes_per_channel, kernel_size, grid, **dd) if is_conv else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw the random features and the static atoms."""
         super().reset_parameters()
-        nn.init.normal_(self.kernel)
+        if self.kernel is not None:
+            nn.init.normal_(self.kernel)
 
-    def dictionary(self, q: Tensor) -> Tensor:
-        """The atoms for queries q, dynamic ones first: (B, heads, N, d) -> (B, heads, N, m), columns of unit norm."""
-        static = normalise_atoms(at_least_float32(self.kernel)).expand(q.shape[0], -1, -1, -1)
-        return torch.cat([self.dynamic_atoms(q), static], dim=-1)
+    def problem(self, x: Tensor) -> Problem:
+        """The reconstruction of the signal of tokens (B, P + N, C) in dynamic and static atoms."""
+        q, signal = self.queries_and_signal(x)
+        atoms = self.dynamic_atoms(q)
+        if self.kernel is not None:
+            static = F.pad(normalise_atoms(at_least_float32(self.kernel)), (0, 0, self.num_prefix_tokens, 0))
+            return self.matrix_problem(signal, torch.cat([atoms, static.expand(q.shape[0], -1, -1, -1)], dim=-1))
+        else:
+            return self.joint_problem(signal, atoms)
+
+    def joint_problem(self, signal: Tensor, atoms: Tensor) -> Problem:
+        """The reconstruction of a signal (B, heads, P + N, d) in atoms (B, heads, P + N, m) and templates.
+
+        The codes are those of the atoms and, behind them, those of the templates at every position,
+        (B, heads, m + r N, d). L is that of the joint operator from above: as P P^T is the sum over both dictionaries,
+        the sum of their bounds, for each head.
+        """
+        templates = self.templates.atoms()
+        step_size = torch.ones_like(atoms[..., :1, :1])
+        if self.lipschitz == "spectral":
+            static = self.templates.lipschitz(templates)
+            static = static.view(-1, self.head_dim, 1).amax(dim=1, keepdim=True)
+            step_size = 1 / (power_bound((atoms.transpose(-2, -1) @ atoms).detach()) + static)
+        threshold = torch.full_like(step_size, self.lam)
+        return Problem(signal, self.match(atoms, templates, signal), atoms, templates, step_size, threshold)
+
+    def match(self, atoms: Tensor, templates: Tensor, signal: Tensor) -> Tensor:
+        """P^T x of the joint operator: (B, heads, P + N, d) -> (B, heads, m + r N, d)."""
+        image = signal[:, :, self.num_prefix_tokens :].transpose(-2, -1).flatten(1, 2).unflatten(2, self.grid)
+        static = self.templates.encode(templates, image)
+        static = static.flatten(2).unflatten(1, (-1, self.head_dim)).transpose(-2, -1)
+        return torch.cat([atoms.transpose(-2, -1) @ signal, static], dim=-2)
+
+    def gram(self, problem: Problem, codes: Tensor) -> Tensor:
+        """G u for codes u, (B, heads, atoms, d); without a Gram matrix by decoding and encoding."""
+        if self.templates is None:
+            return problem.operator @ codes
+        return self.match(problem.atoms, problem.operator, self.decode(problem, codes))
+
+    def decode(self, problem: Problem, codes: Tensor) -> Tensor:
+        """P u for codes u, (B, heads, atoms, d) -> (B, heads, P + N, d)."""
+        if self.templates is None:
+            return problem.atoms @ codes
+        static = codes[:, :, self.num_dynamic :].transpose(-2, -1).flatten(1, 2)
+        static = static.unflatten(2, (-1, self.grid[0], self.grid[1]))
+        image = self.templates.decode(problem.operator, static)
+        image = image.flatten(2).unflatten(1, (-1, self.head_dim)).transpose(-2, -1)
+        return problem.atoms @ codes[:, :, : self.num_dynamic] + F.pad(image, (0, 0, self.num_prefix_tokens, 0))

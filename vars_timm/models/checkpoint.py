@@ -31,7 +31,7 @@ def rename_released(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     blocks = {name.removesuffix("norm1.bn.weight") for name in state_dict if name.endswith("norm1.bn.weight")}
     renamed = {_new_name(name, blocks): tensor for name, tensor in state_dict.items() if not _is_dead(name, state_dict)}
     for block in blocks:
-        renamed[f"{block}attn.step"] = torch.zeros((), dtype=torch.long)
+        renamed[f"{block}attn.dictionary.step"] = torch.zeros((), dtype=torch.long)
     return renamed
 
 
@@ -58,7 +58,8 @@ def _new_name(name: str, vars_s_blocks: Collection[str]) -> str:
     match = VARS_S_PART.fullmatch(name)
     if match is None or match["block"] not in vars_s_blocks:
         return name
-    return f"{match['block']}attn.{match['part'].replace('norm1', 'norm')}"
+    owner = "attn.dictionary." if match["part"] in ("L", "kernel") else "attn."
+    return f"{match['block']}{owner}{match['part'].replace('norm1', 'norm')}"
 
 
 def _is_dead(name: str, state_dict: Mapping[str, Tensor]) -> bool:

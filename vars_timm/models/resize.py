@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vars_timm.mixers import VarsS, gram_bound
+from vars_timm.sparse import SpectralDictionary
+from vars_timm.sparse.spectral import real_part_bound
 
 Grid = tuple[int, int]
 
@@ -22,7 +23,7 @@ def move_to_grid(module: nn.Module, grid: Grid) -> None:
     for name, parameter in _sized_parameters(module):
         resized = resize(name, parameter.detach(), old, grid)
         setattr(module, name, nn.Parameter(resized, requires_grad=parameter.requires_grad))
-    if isinstance(module, VarsS):
+    if isinstance(module, SpectralDictionary):
         module.update_L(1.0)
 
 
@@ -41,8 +42,8 @@ def fit_to_model(state_dict: Mapping[str, Tensor], model: nn.Module) -> dict[str
             if tensor is None or tensor.shape == parameter.shape or tensor.ndim != parameter.ndim:
                 continue
             fitted[prefix + name] = resize(name, tensor, _square_grid(prefix + name, tensor), grid)
-            if isinstance(module, VarsS) and name == "kernel":
-                fitted[f"{prefix}L"] = gram_bound(fitted[prefix + name])
+            if isinstance(module, SpectralDictionary) and module.L is not None:
+                fitted[f"{prefix}L"] = real_part_bound(fitted[prefix + name])
     return fitted
 
 

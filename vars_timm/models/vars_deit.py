@@ -34,6 +34,7 @@ class VarsDeiT(Isotropic):
         stem: str = "rvt",
         mixer: str = "softmax",
         mixer_args: Mapping[str, Any] | None = None,
+        formulation: str | None = None,
         num_steps: int | None = None,
         lam: float | None = None,
         pos_embed: bool = True,
@@ -57,8 +58,9 @@ class VarsDeiT(Isotropic):
             stem: "rvt", "patch" or "conv3x3".
             mixer: Name of the token mixer.
             mixer_args: Further arguments of the mixer.
-            num_steps: Number of updates of a VARS mixer; None for its default.
-            lam: Weight of the sparsity term of a VARS mixer; None for its default.
+            formulation: "released" or "paper" for a VARS mixer; None for "released".
+            num_steps: Number of updates of a VARS mixer; None for that of the formulation.
+            lam: Weight of the sparsity term of a VARS mixer; None for that of the formulation.
             pos_embed: Whether there is a learned position embedding.
             drop_rate: Dropout in front of the head.
             proj_drop_rate: Dropout behind the mixers and in the MLPs.
@@ -71,12 +73,13 @@ class VarsDeiT(Isotropic):
             ValueError: If a value is out of range or sizes do not fit together.
         """
         dd: Any = {"device": device, "dtype": dtype}
+        dynamics: Any = {"formulation": formulation, "num_steps": num_steps, "lam": lam}
         patch_embed = Stem(stem, img_size, patch_size, in_chans, embed_dim, **dd)
         grid = patch_embed.grid_size
 
         def block(index: int) -> Block:
             return Block(
-                create_mixer(mixer, embed_dim, grid, num_steps=num_steps, lam=lam, **dd, **(mixer_args or {})),
+                create_mixer(mixer, embed_dim, grid, **dynamics, **dd, **(mixer_args or {})),
                 Mlp(embed_dim, mlp_ratio * embed_dim, drop=proj_drop_rate, **dd),
                 drop=proj_drop_rate,
                 drop_path=drop_path_rate * index / max(depth - 1, 1),

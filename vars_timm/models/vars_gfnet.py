@@ -42,6 +42,7 @@ class VarsGFNet(Isotropic):
         mixer: str = "filter",
         gfnet_mode: str = "replace",
         mixer_args: Mapping[str, Any] | None = None,
+        formulation: str | None = None,
         num_steps: int | None = None,
         lam: float | None = None,
         drop_rate: float = 0.0,
@@ -65,8 +66,9 @@ class VarsGFNet(Isotropic):
             mixer: Name of the token mixer.
             gfnet_mode: "replace" for the mixer in place of the filter (the words of the paper), "add" for both.
             mixer_args: Further arguments of the mixer.
-            num_steps: Number of updates of a VARS mixer; None for its default.
-            lam: Weight of the sparsity term of a VARS mixer; None for its default.
+            formulation: "released" or "paper" for a VARS mixer; None for "released".
+            num_steps: Number of updates of a VARS mixer; None for that of the formulation.
+            lam: Weight of the sparsity term of a VARS mixer; None for that of the formulation.
             drop_rate: Dropout in front of the head.
             proj_drop_rate: Dropout in the MLPs.
             drop_path_rate: Drop path of the last block; it grows linearly from 0 in the first.
@@ -78,6 +80,7 @@ class VarsGFNet(Isotropic):
             ValueError: If a value is out of range or sizes do not fit together.
         """
         dd: Any = {"device": device, "dtype": dtype}
+        dynamics: Any = {"formulation": formulation, "num_steps": num_steps, "lam": lam}
         if gfnet_mode not in ("add", "replace") or (gfnet_mode == "add" and mixer == "filter"):
             raise ValueError(
                 'gfnet_mode must be "replace", or "add" for a mixer beside the filter, '
@@ -89,7 +92,7 @@ class VarsGFNet(Isotropic):
         def block(index: int) -> nn.Module:
             drop_path = drop_path_rate * index / max(depth - 1, 1)
             mlp = Mlp(embed_dim, mlp_ratio * embed_dim, drop=proj_drop_rate, **dd)
-            main = create_mixer(mixer, embed_dim, grid, num_steps=num_steps, lam=lam, **dd, **(mixer_args or {}))
+            main = create_mixer(mixer, embed_dim, grid, **dynamics, **dd, **(mixer_args or {}))
             if gfnet_mode == "add":
                 return FilterBlock(GlobalFilter(embed_dim, grid, **dd), mlp, main, drop_path=drop_path, **dd)
             block_class = Block if main.brings_norm else FilterBlock
@@ -117,7 +120,7 @@ SIZES: dict[str, dict[str, Any]] = {
 }
 MIXERS: dict[str, dict[str, Any]] = {
     "filter": {"stem": "patch"},
-    "vars_s": {"mixer_args": {"codes_per_channel": 1, "projections": False}},
+    "vars_s": {"mixer_args": {"codes_per_channel": 1, "value_proj": False, "out_proj": False, "extra_filter": False}},
     "vars_d": {"mixer_args": {"head_dim": 16, "ratio": 2}, "gfnet_mode": "add"},
     "vars_sd": {"mixer_args": {"head_dim": 16, "ratio": 1, "static_ratio": 1}, "gfnet_mode": "add"},
 }

@@ -51,6 +51,7 @@ class VarsRVT(Classifier):
         mixer: str = "softmax",
         paas_blocks: int = 0,
         mixer_args: Mapping[str, Any] | None = None,
+        formulation: str | None = None,
         num_steps: int | None = None,
         lam: float | None = None,
         drop_rate: float = 0.0,
@@ -75,8 +76,9 @@ class VarsRVT(Classifier):
             paas_blocks: How many of the first blocks have position-aware attention scaling, which fixes their grid
                 (RVT plus); softmax only.
             mixer_args: Further arguments of the mixer.
-            num_steps: Number of updates of a VARS mixer; None for its default.
-            lam: Weight of the sparsity term of a VARS mixer; None for its default.
+            formulation: "released" or "paper" for a VARS mixer; None for "released".
+            num_steps: Number of updates of a VARS mixer; None for that of the formulation.
+            lam: Weight of the sparsity term of a VARS mixer; None for that of the formulation.
             drop_rate: Dropout in front of the head.
             proj_drop_rate: Dropout behind the mixers and in the MLPs.
             drop_path_rate: Drop path, reached only behind the last of n blocks: block i has the rate times i / n.
@@ -88,6 +90,7 @@ class VarsRVT(Classifier):
             ValueError: If a value is out of range or sizes do not fit together.
         """
         dd: Any = {"device": device, "dtype": dtype}
+        dynamics: Any = {"formulation": formulation, "num_steps": num_steps, "lam": lam}
         if paas_blocks and mixer != "softmax":
             raise ValueError(f'paas_blocks must be 0 but for mixer="softmax", got {paas_blocks} with mixer={mixer!r}')
         stem = Stem("rvt", img_size, patch_size, in_chans, embed_dims[0], **dd)
@@ -97,7 +100,7 @@ class VarsRVT(Classifier):
         def block(dim: int, grid: Grid, index: int) -> Block:
             name = "paas" if index < paas_blocks else mixer
             return Block(
-                create_mixer(name, dim, grid, num_steps=num_steps, lam=lam, **dd, **(mixer_args or {})),
+                create_mixer(name, dim, grid, **dynamics, **dd, **(mixer_args or {})),
                 mlp(dim, grid),
                 drop=proj_drop_rate,
                 drop_path=drop_path_rate * index / sum(depths),

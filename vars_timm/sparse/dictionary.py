@@ -1,7 +1,11 @@
 """Dictionaries whose atoms are vectors over the tokens: positive random features, and unit-norm columns."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+SIMILARITIES = ("cosine", "softmax")
+DIRECTIONS = ("gaussian", "orthogonal")
 
 
 def random_features(x: Tensor, projection: Tensor) -> Tensor:
@@ -16,14 +20,30 @@ def random_features(x: Tensor, projection: Tensor) -> Tensor:
     Returns:
         Features, (..., N, m), all positive.
     """
-    unit = F.normalize(x, dim=-1)
-    # |xh|^2 is 1 but for a zero vector, where it is 0.
-    half_square = unit.square().sum(dim=-1, keepdim=True) / 2
-    num_features = projection.shape[-1]
-    # Under autocast the product is of a half type, whose range the exponential may leave.
-    exponent = (unit @ projection).to(x.dtype) - half_square
-    features: Tensor = exponent.exp() * num_features**-0.5
-    return features
+    return _features(_exponent(x, projection, "cosine"))
+
+
+def dynamic_atoms(x: Tensor, projection: Tensor, similarity: str, *, unit: bool) -> Tensor:
+    """The dictionary that vectors make of themselves: column j is the value of feature j over the tokens.
+
+    Args:
+        x: Vectors, (..., N, d).
+        projection: W, random directions, (..., d, m).
+        similarity: The kernel that P P^T approaches with more features: "cosine" for exp(cos(x, y)), "softmax" for
+            exp(x . y / sqrt(d)).
+        unit: Whether every atom has length 1 over the tokens; else the features keep their scale, 1 / sqrt(m), in
+            which P P^T is the kernel (and lam has no meaning of its own).
+
+    Returns:
+        P, (..., N, m), no entry negative.
+    """
+    exponent = _exponent(x, projection, similarity)
+    if not unit:
+        return _features(exponent)
+    if similarity == "softmax":
+        # A scale of the whole atom cancels in its norm, so it may keep the exponential in range.
+        exponent = exponent - exponent.amax(dim=-2, keepdim=True)
+    return normalise_atoms(exponent.exp())
 
 
 def normalise_atoms(atoms: Tensor) -> Tensor:
@@ -36,3 +56,35 @@ def normalise_atoms(atoms: Tensor) -> Tensor:
         The dictionary with columns of norm 1, (..., N, m); a zero column stays zero.
     """
     return F.normalize(atoms, dim=-2)
+
+
+def draw_directions(projection: Tensor, directions: str) -> None:
+    """Fill W, (heads, d, m), in place: "gaussian", or "orthogonal" in blocks of d with Gaussian lengths (Performer)."""
+    if projection.is_meta:
+        return
+    if directions == "gaussian":
+        projection.normal_()
+        return
+    # Here, as the package takes a second to import and only this draw needs it.
+    from performer_pytorch.performer_pytorch import gaussian_orthogonal_random_matrix
+
+    with torch.no_grad():
+        for head in projection:
+            width, features = head.shape
+            # The signs of a QR decomposition are not uniform; with random ones the directions are.
+            signs = torch.randint(2, (features,)) * 2 - 1
+            head.copy_(gaussian_orthogonal_random_matrix(features, width).T * signs)
+
+
+def _features(exponent: Tensor) -> Tensor:
+    num_features = exponent.shape[-1]
+    features: Tensor = exponent.exp() * num_features**-0.5
+    return features
+
+
+def _exponent(x: Tensor, projection: Tensor, similarity: str) -> Tensor:
+    """The logarithm of the features, up to their common scale: s W - |s|^2 / 2 of the scaled vectors s."""
+    scaled = F.normalize(x, dim=-1) if similarity == "cosine" else x * x.shape[-1] ** -0.25
+    half_square = scaled.square().sum(dim=-1, keepdim=True) / 2
+    # Under autocast the product is of a half type, whose range the exponential may leave.
+    return (scaled @ projection).to(x.dtype) - half_square

@@ -3,6 +3,13 @@
 import torch.nn.functional as F
 from torch import Tensor
 
+SHRINKAGES = ("soft", "gelu")
+
+
+def shrink(z: Tensor, t: Tensor, shrinkage: str) -> Tensor:
+    """Apply the shrinkage of this name ("soft" or "gelu") to codes z with the threshold t, broadcast against z."""
+    return soft_threshold(z, t) if shrinkage == "soft" else gelu_threshold(z, t)
+
 
 def soft_threshold(z: Tensor, t: Tensor) -> Tensor:
     """sign(z) relu(|z| - t), the proximal map of t |z|_1 (the paper's eq. 10-12; VARS-S).

@@ -1,0 +1,99 @@
+"""What the mixers of the VARS family share: the recurrent sparse reconstruction of a signal in a dictionary."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vars_timm.mixers.formulation import Formulation
+from vars_timm.mixers.mixer import Mixer
+from vars_timm.sparse import ista_step, start_codes
+
+
+class Problem(NamedTuple):
+    """A signal to be reconstructed, and the dictionary P to do it with.
+
+    Attributes:
+        signal: x, in a layout of the mixer.
+        drive: b = P^T x, in the shape of the codes.
+        atoms: P, or its dynamic part, or its spectrum.
+        operator: What is needed beside the atoms: G = P^T P where it is formed, the static part of P elsewhere.
+        step_size: s, broadcast against the codes.
+        threshold: The weight of the sparsity term, broadcast against the codes.
+    """
+
+    signal: Tensor
+    drive: Tensor
+    atoms: Tensor
+    operator: Tensor
+    step_size: Tensor
+    threshold: Tensor
+
+
+class SparseMixer(Mixer):
+    """A mixer whose output is the sparse reconstruction of its input: one of the VARS family.
+
+    A subclass states the `problem` that tokens pose, the operators G (`gram`) and P (`decode`), and what becomes of the
+    reconstruction (`project`).
+
+    Attributes:
+        num_steps: Number of updates of the codes; may be changed on a built model.
+        lam: Weight of the sparsity term; may be changed on a built model.
+        formulation: The options that the mixer was built with.
+    """
+
+    def __init__(self, dim: int, grid: tuple[int, int], formulation: Formulation) -> None:
+        super().__init__(dim, grid)
+        self.formulation = formulation
+        self.num_steps = formulation.num_steps
+        self.lam = formulation.lam
+        self.shrinkage = formulation.shrinkage
+        self.start = formulation.start
+        self.residual = formulation.residual
+
+    def problem(self, x: Tensor) -> Problem:
+        """The reconstruction that tokens (B, N, C) ask for."""
+        raise NotImplementedError
+
+    def gram(self, problem: Problem, codes: Tensor) -> Tensor:
+        """G u for codes u, in their shape."""
+        raise NotImplementedError
+
+    def decode(self, problem: Problem, codes: Tensor) -> Tensor:
+        """P u for codes u, in the layout of the signal."""
+        raise NotImplementedError
+
+    def project(self, mixed: Tensor, dtype: torch.dtype) -> Tensor:
+        """The output (B, N, C) for a reconstruction in the layout of the signal, in the type of the tokens."""
+        raise NotImplementedError
+
+    def solve(self, problem: Problem) -> Tensor:
+        """The codes u after num_steps updates of ISTA (the paper's eq. 12)."""
+        codes = start_codes(problem.drive, problem.threshold, self.start, self.shrinkage)
+        for _ in range(self.num_steps):
+            codes = self.update(codes, problem)
+        return codes
+
+    def update(self, codes: Tensor, problem: Problem) -> Tensor:
+        """The codes after one more update."""
+        gradient = self.gram(problem, codes) - problem.drive
+        return ista_step(codes, gradient, problem.step_size, problem.threshold, self.shrinkage)
+
+    def code_path(self, problem: Problem) -> list[Tensor]:
+        """The codes after 0, 1, ..., num_steps updates."""
+        path = [start_codes(problem.drive, problem.threshold, self.start, self.shrinkage)]
+        for _ in range(self.num_steps):
+            path.append(self.update(path[-1], problem))
+        return path
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The codes of tokens (B, N, C) after the last update, (B, ...)."""
+        return self.solve(self.problem(x))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mix tokens, (B, N, C) -> (B, N, C)."""
+        problem = self.problem(x)
+        mixed = self.decode(problem, self.solve(problem))
+        if self.residual:
+            mixed = mixed + problem.signal
+        return self.project(mixed, x.dtype)
