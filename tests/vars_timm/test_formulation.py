@@ -190,7 +190,7 @@ def test_attention_approaches_the_exponential_kernel_as_features_grow():
         atoms = mixer.dynamic_atoms(q)
         errors.append(float((atoms @ atoms.transpose(-2, -1) - kernel).norm() / kernel.norm()))
     assert errors[0] > 5 * errors[1]
-    assert errors[1] < 0.03
+    assert errors[1] < 0.05
 
 
 def test_directions_are_orthogonal_in_blocks():
