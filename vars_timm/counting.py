@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.flop_counter import FlopCounterMode
 
-from vars_timm.mixers import SparseMixer, VarsD
+from vars_timm.mixers import DynamicMixer, SparseMixer
 from vars_timm.models.classifier import Classifier
 
 PAPER_STEPS = 3
@@ -87,7 +87,7 @@ def learned_k_products(model: nn.Module) -> int:
     return sum(
         2 * mixer.dim // mixer.head_dim * mixer.learned_k.shape[0] ** 3
         for mixer in model.modules()
-        if isinstance(mixer, VarsD) and mixer.learned_k is not None
+        if isinstance(mixer, DynamicMixer) and mixer.learned_k is not None
     )
 
 

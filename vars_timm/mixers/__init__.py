@@ -11,7 +11,7 @@ from vars_timm.mixers.paas import Paas
 from vars_timm.mixers.performer import Performer
 from vars_timm.mixers.softmax import Softmax
 from vars_timm.mixers.sparse_mixer import Problem, SparseMixer
-from vars_timm.mixers.vars_d import VarsD
+from vars_timm.mixers.vars_d import DynamicMixer, VarsD
 from vars_timm.mixers.vars_s import VarsS
 from vars_timm.mixers.vars_sd import VarsSD
 from vars_timm.sparse import refresh_bounds
@@ -67,6 +67,7 @@ def create_mixer(
 
 __all__ = [
     "MIXERS",
+    "DynamicMixer",
     "GlobalFilter",
     "Mixer",
     "Paas",
