@@ -87,7 +87,7 @@ class SpectralDictionary(nn.Module):
 
     def encode(self, atoms: Tensor, image: Tensor) -> Tensor:
         """P^T x: maps (B, C, H, W) -> codes (B, C, r, H, W)."""
-        return to_space(atoms * to_frequency(image).unsqueeze(2), self.grid)
+        return to_space(atoms * to_frequency(image.unsqueeze(2)), self.grid)
 
     def decode(self, atoms: Tensor, codes: Tensor) -> Tensor:
         """P u: codes (B, C, r, H, W) -> maps (B, C, H, W)."""
