@@ -23,11 +23,11 @@ def _uniforms(stream: Stream, _: p.Parameters, side: int) -> Draws:
 
 
 def _glass(stream: Stream, parameters: p.Parameters, side: int) -> Draws:
-    """Where each pixel is copied from: (B, passes, rows, columns, (dx, dy)), rows and columns in ascending order."""
+    """Where each pixel is copied from: (B, passes, rows, columns) each, rows and columns in ascending order."""
     glass = cast(p.Glass, parameters)
     inner = side - 2 * glass.reach
-    steps = stream.integers(2 * glass.reach, glass.passes, inner, inner, 2) - glass.reach
-    return {"steps": steps}
+    dx, dy = stream.integers(2 * glass.reach, glass.passes, inner, inner)
+    return {"dx": dx.sub_(glass.reach), "dy": dy.sub_(glass.reach)}
 
 
 def _angle(stream: Stream, low: float, high: float) -> Tensor:

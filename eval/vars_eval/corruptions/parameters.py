@@ -7,6 +7,15 @@ NATIVE = 224
 """Side in pixels of the pictures for which the lengths are given."""
 
 
+_NARROW = 0.2
+"""A Gaussian narrower than this, in pixels, weighs a pixel's neighbours with less than 4e-6: no blur at all."""
+
+
+def _scaled(sigma: float, scale: float) -> float:
+    """A Gaussian's width at another scale; 0 where nothing is left of it."""
+    return sigma * scale if sigma * scale >= _NARROW else 0.0
+
+
 @dataclass(frozen=True)
 class Parameters:
     """What a corruption does at one severity."""
@@ -31,7 +40,7 @@ class Gaussian(Parameters):
 
     def at(self, scale: float) -> Self:
         """The same blur of a picture of another size."""
-        return replace(self, sigma=self.sigma * scale)
+        return replace(self, sigma=_scaled(self.sigma, scale))
 
 
 @dataclass(frozen=True)
@@ -56,7 +65,7 @@ class Glass(Parameters):
 
     def at(self, scale: float) -> Self:
         """The same glass before a picture of another size."""
-        return replace(self, sigma=self.sigma * scale, reach=max(round(self.reach * scale), 1))
+        return replace(self, sigma=_scaled(self.sigma, scale), reach=max(round(self.reach * scale), 1))
 
 
 @dataclass(frozen=True)
@@ -134,7 +143,9 @@ class Elastic(Parameters):
 
     def at(self, scale: float) -> Self:
         """Displacements grow with the picture; smoothing by sigma divides the noise by sigma, hence scale squared."""
-        return replace(self, amplitude=self.amplitude * scale**2, sigma=self.sigma * scale, corner=self.corner * scale)
+        return replace(
+            self, amplitude=self.amplitude * scale**2, sigma=_scaled(self.sigma, scale), corner=self.corner * scale
+        )
 
 
 @dataclass(frozen=True)
@@ -150,8 +161,8 @@ class Spatter(Parameters):
 
     def at(self, scale: float) -> Self:
         """The same drops on a picture of another size."""
-        strength = self.strength * scale if self.mud else self.strength
-        return replace(self, sigma=self.sigma * scale, strength=strength)
+        strength = _scaled(self.strength, scale) if self.mud else self.strength
+        return replace(self, sigma=_scaled(self.sigma, scale), strength=strength)
 
 
 TABLE: dict[str, tuple[Parameters, ...]] = {

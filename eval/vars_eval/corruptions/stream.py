@@ -74,19 +74,24 @@ class Stream:
 
     def uniform(self, *shape: int) -> Tensor:
         """(B, *shape) uniform in [0, 1): multiples of 2^-24, float32."""
-        words = self.words(math.prod(shape))
-        return ((words >> 8).bitwise_and_(0xFFFFFF)).float().mul_(2.0**-24).view(-1, *shape)
+        words = self.words(math.prod(shape)).bitwise_right_shift_(8).bitwise_and_(0xFFFFFF)
+        return words.float().mul_(2.0**-24).view(-1, *shape)
 
-    def integers(self, bound: int, *shape: int) -> Tensor:
-        """(B, *shape) uniform in 0 .. bound - 1, int32; `bound` is at most 128 (its bias at most 2^-17)."""
-        words = (self.words(math.prod(shape)) >> 8).bitwise_and_(0xFFFFFF)
-        return words.mul_(bound).bitwise_right_shift_(24).view(-1, *shape)
+    def integers(self, bound: int, *shape: int) -> tuple[Tensor, Tensor]:
+        """Twice (B, *shape), uniform in 0 .. bound - 1, int32; bound at most 2^15 (16 bits each: bias below 2^-16)."""
+        words = self.words(math.prod(shape)).view(-1, *shape)
+        low = words.bitwise_and(0xFFFF).mul_(bound).bitwise_right_shift_(16)
+        high = words.bitwise_right_shift_(16).bitwise_and_(0xFFFF).mul_(bound).bitwise_right_shift_(16)
+        return low, high
 
     def normal(self, *shape: int) -> Tensor:
         """(B, *shape) standard normal, float32, by Box and Muller's transform."""
         count = math.prod(shape)
-        uniform = self.uniform(2, -(-count // 2))
+        half = -(-count // 2)
+        uniform = self.uniform(2, half)
         radius = (1 - uniform[:, 0]).log_().mul_(-2).sqrt_()
         angle = uniform[:, 1].mul_(2 * math.pi)
-        pairs = torch.stack([radius * angle.cos(), radius * angle.sin_()], 1)
-        return pairs.flatten(1)[:, :count].reshape(-1, *shape)
+        pairs = torch.empty(len(uniform), 2 * half, device=self.device)
+        torch.mul(radius, angle.cos(), out=pairs[:, :half])
+        torch.mul(radius, angle.sin_(), out=pairs[:, half:])
+        return pairs[:, :count].reshape(-1, *shape)

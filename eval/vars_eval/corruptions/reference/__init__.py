@@ -11,7 +11,7 @@ from vars_eval.corruptions.parameters import parameters
 from vars_eval.corruptions.reference import blur, colour, digital, noise, spatter, weather
 from vars_eval.corruptions.reference.types import Array, Draws
 
-_CORRUPTIONS: dict[str, Callable[..., Array]] = {
+_IN_UNITS: dict[str, Callable[..., Array]] = {
     "gaussian_noise": noise.gaussian_noise,
     "shot_noise": noise.shot_noise,
     "impulse_noise": noise.impulse_noise,
@@ -19,24 +19,29 @@ _CORRUPTIONS: dict[str, Callable[..., Array]] = {
     "gaussian_blur": blur.gaussian_blur,
     "defocus_blur": blur.defocus_blur,
     "glass_blur": blur.glass_blur,
-    "motion_blur": blur.motion_blur,
     "zoom_blur": blur.zoom_blur,
     "snow": weather.snow,
-    "frost": weather.frost,
     "fog": weather.fog,
     "brightness": colour.brightness,
     "saturate": colour.saturate,
     "contrast": colour.contrast,
     "elastic_transform": digital.elastic_transform,
-    "pixelate": digital.pixelate,
-    "jpeg_compression": digital.jpeg_compression,
     "spatter": spatter.spatter,
 }
-_EXACT = ("pixelate", "jpeg_compression", "motion_blur")
-"""Those whose result is a picture of 8 bits already: dividing and multiplying by 255 must not cut a bit off it."""
+"""Those that take and give values in [0, 1]."""
+
+_IN_BYTES: dict[str, Callable[..., Array]] = {
+    "motion_blur": blur.motion_blur,
+    "frost": weather.frost,
+    "pixelate": digital.pixelate,
+    "jpeg_compression": digital.jpeg_compression,
+}
+"""Those that take and give values in 0 .. 255."""
 
 
-def corrupt(image: NDArray[np.uint8], name: str, severity: int, draws: Draws, textures: Textures) -> NDArray[np.uint8]:
+def corrupt(
+    image: NDArray[np.uint8], name: str, severity: int, draws: Draws, textures: Textures | None
+) -> NDArray[np.uint8]:
     """One picture under one corruption.
 
     Args:
@@ -47,9 +52,12 @@ def corrupt(image: NDArray[np.uint8], name: str, severity: int, draws: Draws, te
         textures: For frost.
 
     Returns:
-        (S, S, 3), clipped, times 255, the fraction cut off.
+        (S, S, 3), clipped, in 0 .. 255, the fraction cut off.
     """
+    c = parameters(name, severity, len(image))
     more: dict[str, Any] = {"textures": textures} if name == "frost" else {}
-    result = _CORRUPTIONS[name](image / 255, parameters(name, severity, len(image)), draws, **more)
-    scaled = np.clip(result, 0, 1) * 255
-    return (np.rint(scaled) if name in _EXACT else scaled).astype(np.uint8)
+    if name in _IN_BYTES:
+        result = np.clip(_IN_BYTES[name](image.astype(np.float64), c, draws, **more), 0, 255)
+    else:
+        result = np.clip(_IN_UNITS[name](image / 255, c, draws), 0, 1) * 255
+    return result.astype(np.uint8)

@@ -44,20 +44,21 @@ def glass_blur(x: Array, c: Glass, draws: Draws) -> Array:
     """
     side = len(x)
     image = truncate(smooth(x, c.sigma))
-    steps = draws["steps"].tolist()
-    for one_pass in steps:
+    for dx, dy in zip(draws["dx"].tolist(), draws["dy"].tolist(), strict=True):
         for row in range(side - c.reach, c.reach, -1):
             for column in range(side - c.reach, c.reach, -1):
-                dx, dy = one_pass[row - c.reach - 1][column - c.reach - 1]
-                image[row, column] = image[row + dy, column + dx]
+                i, j = row - c.reach - 1, column - c.reach - 1
+                image[row, column] = image[row + dy[i][j], column + dx[i][j]]
     return smooth(image, c.sigma)
 
 
 def motion(x: Array, c: Motion, angle: float) -> Array:
     """One-sided Gaussian weights along a line, edges replicated, cut to 8 bits; ImageMagick's MotionBlur.
 
+    A sum that is whole but for rounding counts as whole: ImageMagick's own rounding is another one.
+
     Args:
-        x: (S, S) or (S, S, channels).
+        x: (S, S) or (S, S, channels) in 0 .. 255.
         c: Radius and standard deviation.
         angle: Of the line in radians; 0 points to growing columns, pi/2 to growing rows.
     """
@@ -71,7 +72,7 @@ def motion(x: Array, c: Motion, angle: float) -> Array:
     for weight, row, column in zip(weights, rows, columns, strict=True):
         source = np.take(x, np.clip(place + row, 0, len(x) - 1), axis=0)
         blurred += weight * np.take(source, np.clip(place + column, 0, len(x) - 1), axis=1)
-    return truncate(blurred)
+    return np.floor(blurred + 1e-9)
 
 
 def motion_blur(x: Array, c: Motion, draws: Draws) -> Array:

@@ -11,21 +11,22 @@ from vars_eval.corruptions.reference.types import Array, Draws, smooth
 
 
 def _image(x: Array) -> Image.Image:
-    return Image.fromarray(np.round(x * 255).astype(np.uint8))
+    """A picture in 0 .. 255 for Pillow."""
+    return Image.fromarray(x.astype(np.uint8))
 
 
 def pixelate(x: Array, c: Amount, draws: Draws) -> Array:
     """Pillow's box filter down and up again."""
     side = int(len(x) * c.value)
     small = _image(x).resize((side, side), Image.Resampling.BOX)
-    return np.asarray(small.resize((len(x), len(x)), Image.Resampling.BOX)) / 255
+    return np.asarray(small.resize((len(x), len(x)), Image.Resampling.BOX), np.float64)
 
 
 def jpeg_compression(x: Array, c: Amount, draws: Draws) -> Array:
     """Pillow's JPEG at a low quality."""
     buffer = io.BytesIO()
     _image(x).save(buffer, "JPEG", quality=int(c.value))
-    return np.asarray(Image.open(buffer)) / 255
+    return np.asarray(Image.open(buffer), np.float64)
 
 
 def corner_points(side: int, c: Elastic, corners: Array) -> tuple[Array, Array]:

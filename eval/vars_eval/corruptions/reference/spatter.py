@@ -10,8 +10,9 @@ from vars_eval.corruptions.reference.types import Array, Draws, smooth
 WATER = np.array([175, 238, 238]) / 255
 MUD = np.array([63, 42, 20]) / 255
 CAP = 20
+UNIT, DIAGONAL, KNIGHT = 10_000, 14_000, 21_969
 LOW, HIGH = 50, 150
-_TAN_22_5 = 0.4142135623730951
+TAN = 0.4142135623730951
 _EDGE = np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]])
 
 Ints = NDArray[np.int64]
@@ -29,8 +30,8 @@ def edges(layer: Ints) -> NDArray[np.bool_]:
         side = len(layer)
         return size[1 + row : 1 + row + side, 1 + column : 1 + column + side]
 
-    flat = np.abs(gy) < _TAN_22_5 * np.abs(gx)
-    steep = np.abs(gy) > (_TAN_22_5 + 2) * np.abs(gx)
+    flat = np.abs(gy) < TAN * np.abs(gx)
+    steep = np.abs(gy) > (TAN + 2) * np.abs(gx)
     rising = (gx ^ gy) >= 0
     falling = (centre > beside(-1, 1)) & (centre > beside(1, -1))
     along = (centre > beside(-1, -1)) & (centre > beside(1, 1))
@@ -49,19 +50,23 @@ def edges(layer: Ints) -> NDArray[np.bool_]:
     return chosen
 
 
-def distances(edge: NDArray[np.bool_]) -> Array:
-    """Distance to the nearest edge, at most 20, in steps of 1 (straight), 1.4 (diagonal) and 2.1969 (knight's move)."""
-    found = np.full(edge.shape, float(CAP))
-    padded = np.pad(np.where(edge, 0.0, CAP), CAP, constant_values=CAP)
+def distances(edge: NDArray[np.bool_]) -> Ints:
+    """Distance to the nearest edge in 10,000ths of a pixel, at most 20 pixels.
+
+    In steps of 1 (straight), 1.4 (diagonal) and 2.1969 (knight's move), as OpenCV measures it.
+    """
+    cap = CAP * UNIT
+    found = np.full(edge.shape, cap)
+    padded = np.pad(np.where(edge, 0, cap), CAP, constant_values=cap)
     side = len(edge)
     for dy in range(-CAP, CAP + 1):
         for dx in range(-CAP, CAP + 1):
             short, long = sorted((abs(dx), abs(dy)))
             if long >= 2 * short:
-                length = 2.1969 * short + (long - 2 * short)
+                length = KNIGHT * short + UNIT * (long - 2 * short)
             else:
-                length = 2.1969 * (long - short) + 1.4 * (2 * short - long)
-            if length < CAP:
+                length = KNIGHT * (long - short) + DIAGONAL * (2 * short - long)
+            if length < cap:
                 window = padded[CAP + dy : CAP + dy + side, CAP + dx : CAP + dx + side]
                 np.minimum(found, window + length, out=found)
     return found
@@ -78,19 +83,19 @@ def equalised(values: Ints) -> Ints:
     return table[values]
 
 
-def _mean3(values: NDArray[np.float64] | Ints) -> Array:
-    """Mean over 3 x 3 pixels, edges mirrored without the border pixel."""
-    rows = ndimage.correlate1d(values.astype(np.float64), np.ones(3), 0, mode="mirror")
-    mean: Array = ndimage.correlate1d(rows, np.ones(3), 1, mode="mirror") / 9
-    return mean
+def _sum3(values: Ints) -> Ints:
+    """Sum over 3 x 3 pixels, edges mirrored without the border pixel."""
+    ones = np.ones(3, np.int64)
+    total: Ints = ndimage.correlate1d(ndimage.correlate1d(values, ones, 0, mode="mirror"), ones, 1, mode="mirror")
+    return total
 
 
 def water(liquid: Array) -> Array:
     """Where water shines: the liquid times a relief of the distance to its edges, not yet scaled."""
     layer: Ints = np.floor(np.clip(liquid, 0, 1) * 255).astype(np.int64)
-    relief: Ints = np.floor(_mean3(distances(edges(layer)))).astype(np.int64)
+    relief = _sum3(distances(edges(layer))) // (9 * UNIT)
     relief = np.clip(ndimage.correlate(equalised(relief), _EDGE, mode="mirror"), 0, 255)
-    shine: Array = layer * np.rint(_mean3(relief))
+    shine: Array = layer.astype(np.float64) * np.rint(_sum3(relief) / 9)
     return shine
 
 

@@ -25,9 +25,11 @@ def smooth(x: Array, sigma: float, mode: str = "nearest", truncate: float = 4.0)
 
     Args:
         x: (S, S) or (S, S, channels).
-        sigma: Standard deviation in pixels.
+        sigma: Standard deviation in pixels; 0 leaves the picture as it is.
         mode: What lies beyond the edges; "nearest" repeats them.
         truncate: Where the window ends.
     """
+    if sigma == 0:
+        return x.copy()
     blurred: Array = ndimage.gaussian_filter(x, (sigma, sigma, 0)[: x.ndim], mode=mode, truncate=truncate)
     return blurred

@@ -13,17 +13,16 @@ _GREY = np.array([0.299, 0.587, 0.114])
 def snow(x: Array, c: Snow, draws: Draws) -> Array:
     """Enlarged noise above a threshold, in motion, over a whitened picture; once more upside down."""
     layer = zoom(c.mean + c.std * draws["normal"].astype(np.float64), c.zoom, len(x))
-    layer = truncate(np.where(layer < c.threshold, 0, layer))
-    layer = motion(layer, c.motion, float(draws["angle"]))[:, :, None]
+    layer = 255 * truncate(np.where(layer < c.threshold, 0, layer))
+    layer = motion(np.rint(layer), c.motion, float(draws["angle"]))[:, :, None] / 255
     white = np.maximum(x, 1.5 * (x @ _GREY)[:, :, None] + 0.5)
     snowy: Array = c.keep * x + (1 - c.keep) * white + layer + np.rot90(layer, 2)
     return snowy
 
 
 def frost(x: Array, c: Frost, draws: Draws, textures: Textures) -> Array:
-    """The picture behind a piece of a texture."""
-    texture = crop(textures, draws["place"], len(x)).transpose(1, 2, 0) / 255
-    return c.picture * x + c.texture * texture
+    """The picture, here in 0 .. 255, behind a piece of a texture."""
+    return c.picture * x + c.texture * crop(textures, draws["place"], len(x)).transpose(1, 2, 0)
 
 
 def fog_map(wobble: Array, decay: float) -> Array:

@@ -1,0 +1,102 @@
+"""Snow, frost and fog."""
+
+import math
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from vars_eval.corruptions.draws import Draws
+from vars_eval.corruptions.fast.blur import motion_line, zoom_matrix
+from vars_eval.corruptions.frost import Textures, place
+from vars_eval.corruptions.parameters import Fog, Frost, Snow
+
+_GREY = (0.299, 0.587, 0.114)
+
+
+@cache
+def _enlarge(factor: float, side: int, device: torch.device) -> Tensor:
+    """(side, n) the map of the n central places to all, float64."""
+    inner = math.ceil(side / factor)
+    top = (side - inner) // 2
+    return torch.from_numpy(zoom_matrix(factor, side).toarray()[:, top : top + inner]).to(device)
+
+
+def flakes(normal: Tensor, angle: float, c: Snow, side: int) -> Tensor:
+    """The layer of snow, (side, side) float32, whole numbers 0 .. 255.
+
+    In float64, so that both implementations have the same flakes, and the same levels in them.
+
+    Args:
+        normal: (n, n) standard normal.
+        angle: Of the motion in radians.
+        c: Parameters.
+        side: Side of the picture.
+    """
+    enlarge = _enlarge(c.zoom, side, normal.device)
+    layer = enlarge @ (c.mean + c.std * normal.double()) @ enlarge.T
+    layer = layer.mul_(layer >= c.threshold).clamp_(0, 1).mul_(255).floor_()
+    return motion_line(layer[None], c.motion, angle)[0].add_(1e-9).floor_().float()
+
+
+def snow(images: Tensor, c: Snow, draws: Draws) -> Tensor:
+    """Flakes over a whitened picture, and once more upside down."""
+    x = images.float()
+    grey = sum(weight * x[:, channel] for channel, weight in enumerate(_GREY))
+    assert isinstance(grey, Tensor)
+    white = torch.maximum(x, grey.mul_(1.5).add_(127.5)[:, None])
+    layers = [
+        flakes(normal, angle, c, images.shape[-1])
+        for normal, angle in zip(draws["normal"], draws["angle"].tolist(), strict=True)
+    ]
+    layer = torch.stack(layers)[:, None]
+    return x.mul_(c.keep).add_(white, alpha=1 - c.keep).add_(layer + layer.flip(2, 3))
+
+
+def frost(images: Tensor, c: Frost, draws: Draws, textures: Textures) -> Tensor:
+    """The picture behind a piece of a texture.
+
+    In float64: the weights make many sums whole, which float32 would round to either side.
+    """
+    side = images.shape[-1]
+    pieces = []
+    for draw in draws["place"].tolist():
+        number, top, left = place(textures.images, draw, side)
+        pieces.append(torch.from_numpy(textures.images[number])[:, top : top + side, left : left + side])
+    piece = torch.stack(pieces).to(images.device).double()
+    return images.double().mul_(c.picture).add_(piece.mul_(c.texture))
+
+
+def fog_map(wobble: Tensor, decay: float) -> Tensor:
+    """Diamond-square fractals on a torus, in [0, 1].
+
+    Args:
+        wobble: (B, n, n) in [-1, 1), n a power of two: the random part of each point; it is overwritten.
+        decay: By how much it shrinks from one scale to the next.
+    """
+    heights = wobble
+    heights[:, 0, 0] = 0
+    step, size = heights.shape[-1], 100.0
+    while step >= 2:
+        half = step // 2
+        corners = heights[:, ::step, ::step]
+        centres = heights[:, half::step, half::step]
+        right = heights[:, ::step, half::step]
+        below = heights[:, half::step, ::step]
+        across = corners + corners.roll(-1, 2)
+        down = corners + corners.roll(-1, 1)
+        centres.mul_(size**2).add_(across.add(across.roll(-1, 1)), alpha=0.25)
+        right.mul_(size**2).add_(across.add_(centres).add_(centres.roll(1, 1)), alpha=0.25)
+        below.mul_(size**2).add_(down.add_(centres).add_(centres.roll(1, 2)), alpha=0.25)
+        step, size = half, size / decay
+    low, high = heights.amin((1, 2), keepdim=True), heights.amax((1, 2), keepdim=True)
+    return heights.sub_(low).div_(high - low)
+
+
+def fog(images: Tensor, c: Fog, draws: Draws) -> Tensor:
+    """The fractal added, then scaled so that the brightest value stays what it was."""
+    side = images.shape[-1]
+    share = images.amax((1, 2, 3)).float().view(-1, 1, 1, 1) / 255
+    share = share / (share + c.amount)
+    layer = fog_map(draws["wobble"], c.decay)[:, None, :side, :side] * (255 * c.amount * share)
+    return images.float().mul_(share).add_(layer)

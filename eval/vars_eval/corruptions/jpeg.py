@@ -1,0 +1,45 @@
+"""The JPEG round trip: through the codecs of Pillow and torchvision on a CPU, through integer arithmetic elsewhere."""
+
+import io
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.io import ImageReadMode, decode_jpeg
+
+from vars_eval.corruptions import jpeg_integer
+
+QUALITY = 85
+"""Quality with which the released pictures were saved."""
+
+
+def encode(image: Tensor, quality: int, optimize: bool = False) -> bytes:
+    """A picture as a JPEG file: 4:2:0, Pillow's defaults.
+
+    Args:
+        image: (3, H, W) uint8 on a CPU.
+        quality: 1 to 95.
+        optimize: Whether the Huffman tables are made for the picture: a smaller file with the same pixels.
+    """
+    buffer = io.BytesIO()
+    # Three times as quick as moving the channels' axis.
+    pixels = np.stack([*image.numpy()], -1)
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, optimize=optimize)
+    return buffer.getvalue()
+
+
+def round_trip(images: Tensor, quality: int) -> Tensor:
+    """Pictures after encoding and decoding; the same values on any device.
+
+    Args:
+        images: (B, 3, S, S) uint8.
+        quality: 1 to 95.
+
+    Returns:
+        (B, 3, S, S) uint8 on the same device.
+    """
+    if images.device.type != "cpu":
+        return jpeg_integer.round_trip(images, quality)
+    files = (torch.frombuffer(bytearray(encode(image, quality)), dtype=torch.uint8) for image in images)
+    return torch.stack([decode_jpeg(file, ImageReadMode.RGB) for file in files])
