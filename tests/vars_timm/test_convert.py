@@ -19,7 +19,7 @@ from torch.testing import assert_close
 import vars_timm
 from vars_timm.convert import MixerAttention
 from vars_timm.convert.weights import hand_over
-from vars_timm.mixers import Softmax, VarsSD
+from vars_timm.mixers import Softmax
 
 SMALL = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 2, "num_classes": 5}
 # A class token; class token, registers and layer scale; neither, and an attention pooling head.
@@ -27,14 +27,6 @@ NAMES = ["deit_tiny_patch16_224", "vit_small_patch14_reg4_dinov2", "vit_base_pat
 MIXERS = {"performer": {}, "vars_d": {}, "vars_sd": {}, "vars_s": {"lam": 0.1}}
 PARTS = {"performer": "qkv", "vars_d": "qv", "vars_sd": "qv", "vars_s": "v"}
 WITH_CLASS_TOKEN = NAMES[:2]
-
-
-@pytest.fixture(autouse=True)
-def _joint_dictionary_takes_prefix_tokens(request):
-    if "num_prefix_tokens" not in signature(VarsSD).parameters and any(
-        word in request.node.name for word in ("vars_sd", "static", "paper", "share_of", "only_vars_s")
-    ):
-        pytest.skip("VARS-SD takes no prefix tokens yet")
 
 
 def create(name=NAMES[0], **kwargs):
