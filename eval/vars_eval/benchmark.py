@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from numpy.typing import NDArray
+from torch import Tensor
 
 from vars_eval.data.layout import Layout
 from vars_eval.data.transforms import Transform
@@ -91,6 +92,25 @@ class Benchmark(ABC):
     def layout(self) -> Layout:
         """The official tree of the data set."""
 
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Names of what the benchmark makes of each picture, a cell of its own each; one without a name by default."""
+        return ("",)
+
+    def vary(self, images: Tensor, ids: list[str], variant: str, seed: int) -> Tensor:
+        """Makes one variant of a batch; in the decoding processes for a model on a CPU, else on the model's device.
+
+        Args:
+            images: (B, 3, S, S) uint8, as the transform made them.
+            ids: Image ids.
+            variant: One of `variants`.
+            seed: The run's seed.
+
+        Returns:
+            (B, 3, S, S) uint8, whose values do not depend on the batch.
+        """
+        return images
+
     @abstractmethod
     def protocol(self) -> dict[str, Any]:
         """Every choice that changes the number, but for the transform, which also depends on the model."""
@@ -108,14 +128,14 @@ class Benchmark(ABC):
         """
 
     @abstractmethod
-    def run(self, job: "Job") -> PerImage:
-        """Scores the images of one cell.
+    def run(self, job: "Job") -> list[PerImage]:
+        """Scores the images of one folder in one or more variants, each of which is a cell.
 
         Args:
-            job: The cell's images with labels, the model, and how to run it.
+            job: The images with labels, the variants, the model, and how to run it.
 
         Returns:
-            Quantity name -> array, in the order of `job.images`.
+            For each of `job.variants`: quantity name -> array, in the order of `job.images`.
         """
 
     @classmethod

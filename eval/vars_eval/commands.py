@@ -119,7 +119,7 @@ def _dry_run(spec: ModelSpec, tasks: list[Task], settings: Settings, imported: l
     model = prepare(load_model(spec, imported, settings.seed), settings)
     check_model(model, tasks)
     for task in tasks:
-        cells, images = len(task.dataset.cells), task.images(settings.limit)
+        cells, images = len(task.cells), task.images(settings.limit)
         time = _duration(estimate_seconds(model, [task], settings))
         print(f"{spec.name}: {task.benchmark.name}: {cells} cells, {images:,} images, about {time}")
     print("\n".join(f"  {line}" for line in describe(tasks, model.info, settings)))
@@ -199,7 +199,7 @@ def ls(arguments: argparse.Namespace) -> int:
     """`vars-eval ls`."""
     for name, kind in registry.all_benchmarks().items():
         benchmark = kind()
-        cells = len(benchmark.layout.cells)
+        cells = len(benchmark.layout.cells) * len(benchmark.variants)
         print(f"{name}: {benchmark.summary}")
         print(f"  data: {benchmark.dataset}, {benchmark.layout.tree()}; {benchmark.layout.source}")
         print(f"  protocol: {'; '.join(f'{key}: {value}' for key, value in benchmark.protocol().items())}")

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 
@@ -36,13 +37,18 @@ def estimate_seconds(model: PixelModel, tasks: Sequence[Task], settings: Setting
         transform = transform_for(task, model.info, settings)
         sample = select_images(listing, 4)
 
-        def decode_all(sample: list[ImageRef] = sample, transform: Transform = transform) -> None:
-            for image in sample:
-                decode(image.path, transform)
-
-        decoding = _seconds(decode_all) / max(len(sample), 1) / max(settings.workers, 1)
+        decoding = _seconds(partial(_prepare, task, sample, transform)) / max(len(sample), 1)
+        decoding /= max(settings.workers, 1) * len(task.benchmark.variants)
         total += task.images(settings.limit) * max(per_image * task.benchmark.cost, decoding)
     return total
+
+
+def _prepare(task: Task, sample: list[ImageRef], transform: Transform) -> None:
+    """Decodes some images and makes all their variants."""
+    for image in sample:
+        pixels = decode(image.path, transform)[None]
+        for variant in task.benchmark.variants:
+            task.benchmark.vary(pixels, [image.id], variant, 0)
 
 
 def _seconds(function: Callable[[], None]) -> float:

@@ -1,7 +1,8 @@
-"""One cell at work: its images, the model, and the loop over batches that survives running out of memory."""
+"""A pass over images: the model, the variants, and the loop over batches that survives running out of memory."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vars_eval.data.check import DataSet
-from vars_eval.data.images import batches
+from vars_eval.data.images import Change, batches, unchanged
 from vars_eval.data.transforms import Transform
 from vars_eval.errors import UserError
 from vars_eval.model import PixelModel
@@ -67,7 +68,7 @@ def _out_of_memory(error: BaseException) -> bool:
 
 @dataclass(frozen=True)
 class Job:
-    """What a benchmark gets to score one cell.
+    """What a benchmark gets to score the pictures of a folder, in one variant or several.
 
     Attributes:
         model: Takes pixels in [0, 1].
@@ -80,6 +81,8 @@ class Job:
         workers: Decoding processes.
         batch: Current batch size.
         advance: Told how many images were finished.
+        variants: What is made of the images, see `Benchmark.variants`.
+        vary: How, see `Benchmark.vary`.
     """
 
     model: PixelModel
@@ -92,6 +95,8 @@ class Job:
     workers: int
     batch: BatchSize
     advance: Callable[[int], None] = field(default=lambda count: None)
+    variants: tuple[str, ...] = ("",)
+    vary: Callable[[Tensor, list[str], str, int], Tensor] = field(default=lambda images, ids, variant, seed: images)
 
     def logits(self, pixels: Tensor) -> Tensor:
         """Logits in float32, under autocast where the precision says so, without gradients."""
@@ -100,38 +105,67 @@ class Job:
             logits: Tensor = self.model(pixels)
             return logits.float()
 
-    def map_batches(self, function: Callable[[Tensor, list[int]], Tensor]) -> Iterator[tuple[list[int], Tensor]]:
-        """Applies a function to all images, batch by batch, with smaller batches where memory runs out.
+    def _change(self, variant: str, images: Tensor, positions: list[int]) -> Tensor:
+        """One variant of a batch."""
+        return self.vary(images, [self.images[position].id for position in positions], variant, self.seed)
+
+    def map_batches(self, function: Callable[[Tensor, list[int]], Tensor]) -> Iterator[tuple[int, list[int], Tensor]]:
+        """Applies a function to all images in all variants, batch by batch, with smaller ones where memory runs out.
+
+        Each image is decoded once. On a CPU the worker processes make the variants, while the model is at work on
+        earlier ones; otherwise they are made on the device, to which each batch goes once.
 
         Args:
             function: Gets pixels (B, 3, S, S) in [0, 1] on the device and their positions in `images`; gives a tensor
                 with one row an image.
 
         Yields:
-            Positions and the function's result on the CPU.
+            Number of the variant, positions, and the function's result on the CPU.
 
         Raises:
             UserError: An image can not be decoded, or memory is too small for one.
         """
         paths = [image.path for image in self.images]
+        changes = [partial(self._change, variant) for variant in self.variants]
+        if self.device.type == "cpu":
+            if self.workers and self.variants != ("",):
+                # Tables are made here, once, and not in each of the processes that branch off.
+                size = self.model.info.img_size
+                for change in changes:
+                    change(torch.zeros(1, 3, size, size, dtype=torch.uint8), [0])
+            for number, positions, images in batches(
+                paths, self.transform, self.batch.size, self.workers, changes=changes
+            ):
+                for part, result in self._pieces(function, unchanged, images, positions):
+                    yield number, part, result
+            return
         pin = self.device.type == "cuda"
-        for positions, images in batches(paths, self.transform, self.batch.size, self.workers, pin):
-            start = 0
-            while start < len(positions):
-                stop = start + self.batch.size
-                try:
-                    pixels = images[start:stop].to(self.device, non_blocking=True).float() / 255
-                    result = function(pixels, positions[start:stop]).cpu()
-                except (RuntimeError, MemoryError) as error:
-                    if not _out_of_memory(error):
-                        raise
-                    problem: Exception = error
-                else:
-                    yield positions[start:stop], result
-                    self.advance(len(result))
-                    start = stop
-                    continue
-                # Outside the handler, where its traceback no longer holds the tensors of the failed batch.
-                self.batch.halve(problem.with_traceback(None))
-                if self.device.type == "cuda":
-                    torch.cuda.empty_cache()
+        for _, positions, images in batches(paths, self.transform, self.batch.size, self.workers, pin):
+            moved = images.to(self.device, non_blocking=True)
+            for number, change in enumerate(changes):
+                for part, result in self._pieces(function, change, moved, positions):
+                    yield number, part, result
+
+    def _pieces(
+        self, function: Callable[[Tensor, list[int]], Tensor], change: Change, images: Tensor, positions: list[int]
+    ) -> Iterator[tuple[list[int], Tensor]]:
+        """Applies the function to a batch, in pieces where memory runs out."""
+        start = 0
+        while start < len(positions):
+            stop = start + self.batch.size
+            try:
+                pixels = change(images[start:stop], positions[start:stop])
+                result = function(pixels.to(self.device).float() / 255, positions[start:stop]).cpu()
+            except (RuntimeError, MemoryError) as error:
+                if not _out_of_memory(error):
+                    raise
+                problem: Exception = error
+            else:
+                yield positions[start:stop], result
+                self.advance(len(result))
+                start = stop
+                continue
+            # Outside the handler, where its traceback no longer holds the tensors of the failed batch.
+            self.batch.halve(problem.with_traceback(None))
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()

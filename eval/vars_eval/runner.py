@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from vars_eval.job import BatchSize, ImageRef, Job
 from vars_eval.model import ModelInfo, PixelModel
 from vars_eval.progress import Progress
 from vars_eval.store import Key, Record
+
+_PASS = 250_000
+"""Pictures scored in one pass at most, where a pass scores several cells: what a kill can cost."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +76,21 @@ class Task:
     benchmark: Benchmark
     dataset: DataSet
 
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The cells to score: each of the data set's in each variant, which is named for the variant if it has one."""
+        return tuple(
+            replace(cell, name=variant or cell.name, variant=variant)
+            for cell in self.dataset.cells
+            for variant in self.benchmark.variants
+        )
+
     def images(self, limit: int | None) -> int:
         """Number of images to score, over all cells."""
-        if limit is None:
-            return self.dataset.images
-        return min(limit * len(self.dataset.cells), self.dataset.images)
+        images = self.dataset.images
+        if limit is not None:
+            images = min(limit * len(self.dataset.cells), images)
+        return images * len(self.benchmark.variants)
 
 
 def column_prefix(task: Task, settings: Settings) -> str:
@@ -136,8 +150,9 @@ def _notes(task: Task, transform: Transform, scored: int, found: int) -> list[st
     return notes
 
 
-def _times(started: float, images: int) -> dict[str, Any]:
-    seconds = max(time.time() - started, 1e-3)
+def _times(started: float, images: int, cells: int = 1) -> dict[str, Any]:
+    """Start, and one cell's share of the time since then."""
+    seconds = max((time.time() - started) / cells, 1e-3)
     return {
         "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="milliseconds"),
         "seconds": round(seconds, 3),
@@ -184,40 +199,75 @@ class Runner:
         number = 0
         for task in tasks:
             transform = transform_for(task, model.info, self.settings)
-            for cell in task.dataset.cells:
-                mine = number % self.settings.shard[1] == self.settings.shard[0]
+            cells = []
+            for cell in task.cells:
+                if number % self.settings.shard[1] == self.settings.shard[0]:
+                    cells.append(cell)
                 number += 1
-                if mine:
-                    records.append(self._cell(model, task, cell, transform))
+            for _, group in groupby(cells, lambda cell: cell.folder):
+                records += self._folder(model, task, list(group), transform)
         return records
 
-    def _cell(self, model: PixelModel, task: Task, cell: Cell, transform: Transform) -> Record:
-        """One cell from the store, or scored and recorded."""
+    def _folder(self, model: PixelModel, task: Task, cells: list[Cell], transform: Transform) -> list[Record]:
+        """The cells that are made of one folder's pictures: from the store, or scored and recorded."""
         settings = self.settings
-        self.progress.start(f"{model.info.name} {task.benchmark.name} {cell.name}")
         try:
-            listing = list_cell(cell_folder(task.dataset.root, cell))
+            listing = list_cell(cell_folder(task.dataset.root, cells[0]))
             if not listing.ids:
                 raise UserError(f"{listing.folder} holds no images.")
-            key = _key(task, cell, model, settings, transform, fingerprint(listing))
+            data = fingerprint(listing)
         except UserError as error:
-            key = _key(task, cell, model, settings, transform, "")
-            return self._finish(key, None, str(error), _times(time.time(), 0), model, task, [])
+            times = _times(time.time(), 0)
+            keys = [_key(task, cell, model, settings, transform, "") for cell in cells]
+            return [self._finish(key, None, str(error), times, model, task, []) for key in keys]
         images = select_images(listing, settings.limit)
-        found: Record | None = self.world.from_main(self._stored(key))
-        if found is not None:
-            self.progress.skip(len(images))
-            return found
-        started = time.time()
-        part, problem = self._score(model, task, images, transform)
-        # Every process must get here, also one that failed, or the others would wait for it.
-        outcomes = self.world.gather((part, problem))
-        problem = next((problem for _, problem in outcomes if problem), "")
-        score = None
-        if not problem:
-            score = Score(_merge([part for part, _ in outcomes], len(images)), ids_hash([image.id for image in images]))
         notes = _notes(task, transform, len(images), len(listing.ids))
-        return self._finish(key, score, problem, _times(started, len(images)), model, task, notes)
+        records: dict[str, Record] = {}
+        left = []
+        for cell in cells:
+            found: Record | None = self.world.from_main(
+                self._stored(_key(task, cell, model, settings, transform, data))
+            )
+            if found is None:
+                left.append(cell)
+            else:
+                self.progress.skip(len(images))
+                records[cell.name] = found
+        at_once = max(_PASS // len(images), 1)
+        for start in range(0, len(left), at_once):
+            part = left[start : start + at_once]
+            keys = [_key(task, cell, model, settings, transform, data) for cell in part]
+            more = f" and {len(part) - 1} more" if len(part) > 1 else ""
+            self.progress.start(f"{model.info.name} {task.benchmark.name} {part[0].name}{more}")
+            for cell, record in zip(part, self._pass(model, task, part, keys, images, transform, notes), strict=True):
+                records[cell.name] = record
+        return [records[cell.name] for cell in cells]
+
+    def _pass(
+        self,
+        model: PixelModel,
+        task: Task,
+        cells: list[Cell],
+        keys: list[Key],
+        images: list[ImageRef],
+        transform: Transform,
+        notes: list[str],
+    ) -> list[Record]:
+        """Some cells in one pass over their pictures."""
+        started = time.time()
+        found, problem = self._score(model, task, images, transform, tuple(cell.variant for cell in cells))
+        # Every process must get here, also one that failed, or the others would wait for it.
+        outcomes = self.world.gather((found, problem))
+        problem = next((problem for _, problem in outcomes if problem), "")
+        times = _times(started, len(images), len(cells))
+        records = []
+        for number, key in enumerate(keys):
+            score = None
+            if not problem:
+                merged = _merge([found[number] for found, _ in outcomes], len(images))
+                score = Score(merged, ids_hash([image.id for image in images]))
+            records.append(self._finish(key, score, problem, times, model, task, notes))
+        return records
 
     def _stored(self, key: Key) -> Record | None:
         """The finished record of a cell, unless it is to be scored again or is damaged."""
@@ -230,9 +280,9 @@ class Runner:
             return None
 
     def _score(
-        self, model: PixelModel, task: Task, images: list[ImageRef], transform: Transform
-    ) -> tuple[PerImage, str]:
-        """This process's share of a cell, or the sentence that says why there is none."""
+        self, model: PixelModel, task: Task, images: list[ImageRef], transform: Transform, variants: tuple[str, ...]
+    ) -> tuple[list[PerImage], str]:
+        """This process's share of some cells, or the sentence that says why there is none."""
         settings = self.settings
         job = Job(
             model=model,
@@ -245,13 +295,15 @@ class Runner:
             workers=settings.workers,
             batch=self.batch,
             advance=lambda count: self.progress.advance(count * self.world.size),
+            variants=variants,
+            vary=task.benchmark.vary,
         )
         try:
             return task.benchmark.run(job), ""
         except UserError as error:
-            return {}, str(error)
+            return [], str(error)
         except Exception as error:  # one cell's failure must not take the other cells along
-            return {}, f"{type(error).__name__}: {str(error) or 'no message'}"
+            return [], f"{type(error).__name__}: {str(error) or 'no message'}"
 
     def _finish(
         self,
@@ -274,7 +326,7 @@ class Runner:
             dataset={
                 "name": layout.name,
                 "official": layout.official,
-                "cells": len(layout.cells),
+                "cells": len(layout.cells) * len(task.benchmark.variants),
                 "gaps": list(task.dataset.gaps),
             },
             notes=notes,

@@ -15,6 +15,7 @@ if HERE not in sys.path:
 
 from vars_eval import benchmarks as registry  # noqa: E402
 from vars_eval import cli  # noqa: E402
+from vars_eval.benchmarks.imagenet_c_fly import ImageNetCFly  # noqa: E402
 from vars_eval.data import synthetic  # noqa: E402
 from vars_eval.data.layout import with_manifest, write_manifest  # noqa: E402
 
@@ -38,6 +39,14 @@ def trees(tmp_path_factory):
         return made[benchmark.dataset]
 
     return get
+
+
+@pytest.fixture(autouse=True)
+def few_variants(monkeypatch):
+    """Nine of the corruptions on the fly in place of 75 cells, unless they are named."""
+    whole = ImageNetCFly.variants.fget
+    few = property(lambda self: whole(self) if self.only else whole(self)[::9])
+    monkeypatch.setattr(ImageNetCFly, "variants", few)
 
 
 @pytest.fixture

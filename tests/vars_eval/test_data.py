@@ -74,7 +74,7 @@ def test_all_kinds_of_images_become_rgb(mode, tmp_path):
     image = Image.fromarray(np.asarray(image).astype(np.uint16) * 257) if mode == "I;16" else image
     path = tmp_path / ("a.tif" if mode in ("CMYK", "I;16") else "a.png")
     image.save(path)
-    ((positions, tensor),) = batches([path], ResizeCrop(32), 4, 0)
+    ((_, positions, tensor),) = batches([path], ResizeCrop(32), 4, 0)
     assert (positions, tuple(tensor.shape)) == ([0], (1, 3, 32, 32))
 
 
@@ -84,8 +84,8 @@ def test_batches_keep_the_order(tmp_path):
     files = [tmp_path / f"{value}.png" for value in range(7)]
     for workers in (0, 2):
         found = list(batches(files, CropOnly(8), 3, workers))
-        assert [positions for positions, _ in found] == [[0, 1, 2], [3, 4, 5], [6]]
-        assert [int(value) for _, images in found for value in images[:, 0, 0, 0]] == list(range(7))
+        assert [positions for _, positions, _ in found] == [[0, 1, 2], [3, 4, 5], [6]]
+        assert [int(value) for _, _, images in found for value in images[:, 0, 0, 0]] == list(range(7))
 
 
 # ---- class lists

@@ -31,6 +31,8 @@ def _value(text: str, default: Any, where: str) -> Any:
             return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.lower()]
         if isinstance(default, int):
             return int(text)
+        if isinstance(default, str):
+            return text
         return float(Fraction(text))
     except (ValueError, KeyError, ZeroDivisionError) as error:
         kind = {bool: "true or false", int: "a whole number"}.get(type(default), "a number or fraction such as 4/255")

@@ -89,10 +89,11 @@ class Classification(Benchmark):
         """
         return pixels
 
-    def run(self, job: "Job") -> PerImage:
-        """Scores the cell's images; see `Benchmark.run`."""
-        top1 = np.zeros(len(job.images), np.bool_)
-        top5 = np.zeros(len(job.images), np.bool_)
+    def run(self, job: "Job") -> list[PerImage]:
+        """Scores the images; see `Benchmark.run`."""
+        found: list[PerImage] = [
+            {name: np.zeros(len(job.images), np.bool_) for name in ("top1", "top5")} for _ in job.variants
+        ]
         outputs = self.outputs(job.model.info, job.dataset)
         competing = torch.tensor(list(outputs.values()), device=job.device)
         place = {name: index for index, name in enumerate(outputs)}
@@ -109,10 +110,10 @@ class Classification(Benchmark):
                 )
             return true_rank(logits, labels)
 
-        for positions, ranks in job.map_batches(rank):
-            top1[positions] = (ranks < 1).numpy()
-            top5[positions] = (ranks < 5).numpy()
-        return {"top1": top1, "top5": top5}
+        for variant, positions, ranks in job.map_batches(rank):
+            found[variant]["top1"][positions] = (ranks < 1).numpy()
+            found[variant]["top5"][positions] = (ranks < 5).numpy()
+        return found
 
     @classmethod
     def columns(cls, prefix: str, scores: Mapping[str, Score]) -> list[Column]:

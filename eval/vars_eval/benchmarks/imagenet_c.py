@@ -9,19 +9,11 @@ import numpy as np
 from vars_eval import stats
 from vars_eval.benchmark import Column, Score
 from vars_eval.benchmarks._classification import Classification
+from vars_eval.corruptions.names import EXTRA, GROUPS, SEVERITIES
 from vars_eval.data.alexnet import MEAN_ERROR
 from vars_eval.data.classes import imagenet_classes
 from vars_eval.data.layout import Cell, Layout
 from vars_eval.data.transforms import CropOnly, Transform
-
-SEVERITIES = (1, 2, 3, 4, 5)
-GROUPS = {
-    "noise": ("gaussian_noise", "shot_noise", "impulse_noise"),
-    "blur": ("defocus_blur", "glass_blur", "motion_blur", "zoom_blur"),
-    "weather": ("snow", "frost", "fog", "brightness"),
-    "digital": ("contrast", "elastic_transform", "pixelate", "jpeg_compression"),
-}
-EXTRA = ("speckle_noise", "gaussian_blur", "spatter", "saturate")
 
 
 def _cells(group: str, corruptions: tuple[str, ...]) -> tuple[Cell, ...]:
@@ -103,12 +95,12 @@ class ImageNetC(Classification):
     def columns(cls, prefix: str, scores: Mapping[str, Score]) -> list[Column]:
         """MCE and mean error over the scored corruptions, and the mean error over the extra ones if there are any.
 
-        mCE is given only for the official data with all 75 cells: AlexNet's errors are of no meaning elsewhere.
+        mCE is given only for the official data and protocol with all 75 cells: AlexNet's errors mean nothing elsewhere.
         """
         scored = [cell.name for cell in SCORED_CELLS if cell.name in scores]
         extra = [cell.name for cell in EXTRA_CELLS if cell.name in scores]
         columns = []
-        whole = prefix == "imagenet_c" and len(scored) == len(SCORED_CELLS)
+        whole = prefix == cls.name.replace("-", "_") and len(scored) == len(SCORED_CELLS)
         for name, weights, cells in (
             ("mce", mce_weights() if whole else {}, scored),
             ("mean_err", mean_error_weights(scored) if scored else {}, scored),

@@ -22,6 +22,11 @@ def _uniforms(stream: Stream, _: p.Parameters, side: int) -> Draws:
     return {"uniform": stream.uniform(3, side, side)}
 
 
+def _open_uniforms(stream: Stream, _: p.Parameters, side: int) -> Draws:
+    """Without 0, whose quantile no distribution has."""
+    return {"uniform": stream.uniform(3, side, side).clamp_(min=2.0**-24)}
+
+
 def _glass(stream: Stream, parameters: p.Parameters, side: int) -> Draws:
     """Where each pixel is copied from: (B, passes, rows, columns) each, rows and columns in ascending order."""
     glass = cast(p.Glass, parameters)
@@ -74,7 +79,7 @@ def _spatter(stream: Stream, _: p.Parameters, side: int) -> Draws:
 _DRAWS: dict[str, Callable[[Stream, p.Parameters, int], Draws]] = {
     "gaussian_noise": _normals,
     "speckle_noise": _normals,
-    "shot_noise": _uniforms,
+    "shot_noise": _open_uniforms,
     "impulse_noise": _uniforms,
     "glass_blur": _glass,
     "motion_blur": _motion,

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -21,17 +20,8 @@ RELEASED = ("frost1.png", "frost2.png", "frost3.png", "frost4.jpg", "frost5.jpg"
 _SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
-@dataclass(frozen=True)
-class Textures:
-    """Textures for pictures of one size.
-
-    Attributes:
-        images: uint8 (3, h, w) each, no side smaller than the picture's.
-        source: What they are, in the words of the protocol.
-    """
-
-    images: tuple[NDArray[np.uint8], ...]
-    source: str
+Textures = tuple[NDArray[np.uint8], ...]
+"""Textures for pictures of one size: (3, h, w) each, no side smaller than the picture's."""
 
 
 def _resized(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
@@ -67,6 +57,12 @@ def _read(path: Path) -> NDArray[np.uint8]:
 
 
 @cache
+def _given(folder: Path) -> tuple[NDArray[np.uint8], ...]:
+    """The user's textures."""
+    return tuple(_read(path) for path in _files(folder))
+
+
+@cache
 def load(folder: Path | None, side: int) -> Textures:
     """The textures for pictures of `side` pixels.
 
@@ -77,21 +73,28 @@ def load(folder: Path | None, side: int) -> Textures:
     Raises:
         UserError: The folder holds no pictures, or one that can not be decoded.
     """
+    images = ice.textures() if folder is None else _given(folder)
+    return tuple(_resized(image, side) for image in images)
+
+
+def describe(folder: Path | None) -> str:
+    """What the textures are, in the words of the protocol.
+
+    Raises:
+        UserError: As `load` does.
+    """
     if folder is None:
-        return Textures(tuple(_resized(image, side) for image in ice.textures()), "generated textures")
-    files = _files(folder)
-    images = [_read(path) for path in files]
+        return "generated textures"
+    images = _given(folder)
     digest = hashlib.sha256(b"".join(image.tobytes() for image in images)).hexdigest()[:8]
-    return Textures(tuple(_resized(image, side) for image in images), f"{len(files)} textures of the user ({digest})")
+    return f"{len(images)} textures from files ({digest})"
 
 
-def place(
-    textures: Sequence[NDArray[np.uint8]], draws: Sequence[float] | NDArray[np.float64], side: int
-) -> tuple[int, int, int]:
+def place(textures: Textures, draws: Sequence[float] | NDArray[np.float64], side: int) -> tuple[int, int, int]:
     """Which texture, and the first row and column of the piece.
 
     Args:
-        textures: See `Textures.images`.
+        textures: The textures.
         draws: Three numbers in [0, 1).
         side: Side of the piece.
     """
@@ -102,5 +105,5 @@ def place(
 
 def crop(textures: Textures, draws: Sequence[float] | NDArray[np.float64], side: int) -> NDArray[np.uint8]:
     """A random piece (3, side, side) of a random texture; see `place`."""
-    number, top, left = place(textures.images, draws, side)
-    return textures.images[number][:, top : top + side, left : left + side]
+    number, top, left = place(textures, draws, side)
+    return textures[number][:, top : top + side, left : left + side]

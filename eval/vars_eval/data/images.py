@@ -1,13 +1,13 @@
 """Decodes images in worker processes and hands them on in batches of uint8 tensors."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from vars_eval.data.transforms import Transform
 from vars_eval.errors import UserError
@@ -20,33 +20,49 @@ class _Broken:
     sentence: str
 
 
-_Item = tuple[int, Tensor | _Broken]
+Change = Callable[[Tensor, list[int]], Tensor]
+"""What happens to a decoded batch: uint8 (B, 3, S, S) and its positions -> uint8 of the same shape."""
+
+_Item = tuple[int, list[int], Tensor | _Broken]
 
 
-class _Images(Dataset[_Item]):
-    def __init__(self, paths: Sequence[Path], transform: Transform) -> None:
+def unchanged(images: Tensor, positions: list[int]) -> Tensor:
+    """The change that is none."""
+    return images
+
+
+def _decoded(path: Path, transform: Transform) -> Tensor | _Broken:
+    try:
+        with Image.open(path) as image:
+            return transform(image.convert("RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        return _Broken(f"The image {path} can not be decoded ({error}); replace it and run again.")
+
+
+class _Batches(IterableDataset[_Item]):
+    """Every n-th batch for each of n workers: decoded once, then handed on in all its versions."""
+
+    def __init__(self, paths: Sequence[Path], transform: Transform, batch_size: int, changes: Sequence[Change]) -> None:
         self.paths = paths
         self.transform = transform
+        self.batch_size = batch_size
+        self.changes = changes
 
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: int) -> _Item:
-        path = self.paths[index]
-        try:
-            with Image.open(path) as image:
-                return index, self.transform(image.convert("RGB"))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            return index, _Broken(f"The image {path} can not be decoded ({error}); replace it and run again.")
-
-
-def _collate(items: list[_Item]) -> tuple[list[int], Tensor | _Broken]:
-    images = []
-    for _, image in items:
-        if isinstance(image, _Broken):
-            return [], image
-        images.append(image)
-    return [index for index, _ in items], torch.stack(images)
+    def __iter__(self) -> Iterator[_Item]:
+        worker = get_worker_info()
+        first, step = (worker.id, worker.num_workers) if worker else (0, 1)
+        for start in range(first * self.batch_size, len(self.paths), step * self.batch_size):
+            positions = list(range(start, min(start + self.batch_size, len(self.paths))))
+            images = []
+            for position in positions:
+                image = _decoded(self.paths[position], self.transform)
+                if isinstance(image, _Broken):
+                    yield 0, [], image
+                    return
+                images.append(image)
+            batch = torch.stack(images)
+            for number, change in enumerate(self.changes):
+                yield number, positions, change(batch, positions)
 
 
 def decode(path: Path, transform: Transform) -> Tensor:
@@ -62,16 +78,21 @@ def decode(path: Path, transform: Transform) -> Tensor:
     Raises:
         UserError: It can not be decoded.
     """
-    image = _Images([path], transform)[0][1]
+    image = _decoded(path, transform)
     if isinstance(image, _Broken):
         raise UserError(image.sentence)
     return image
 
 
 def batches(
-    paths: Sequence[Path], transform: Transform, batch_size: int, workers: int, pin_memory: bool = False
-) -> Iterator[tuple[list[int], Tensor]]:
-    """Images in order, batch by batch.
+    paths: Sequence[Path],
+    transform: Transform,
+    batch_size: int,
+    workers: int,
+    pin_memory: bool = False,
+    changes: Sequence[Change] = (unchanged,),
+) -> Iterator[tuple[int, list[int], Tensor]]:
+    """Images batch by batch, each batch in all its versions; in order with up to one worker.
 
     Args:
         paths: The files.
@@ -79,9 +100,10 @@ def batches(
         batch_size: Images a batch; the last may be smaller.
         workers: Worker processes; 0 decodes in this one.
         pin_memory: Whether batches lie in pinned memory.
+        changes: What makes the versions, in the worker processes.
 
     Yields:
-        Positions in `paths` and a uint8 tensor (B, 3, S, S).
+        Number of the version, positions in `paths`, and a uint8 tensor (B, 3, S, S).
 
     Raises:
         UserError: An image can not be decoded; the sentence names it.
@@ -89,14 +111,13 @@ def batches(
     # With few images, fewer workers than asked for: starting a process costs more than decoding a handful.
     workers = min(workers, -(-len(paths) // batch_size))
     loader = DataLoader(
-        _Images(paths, transform),
-        batch_size=batch_size,
+        _Batches(paths, transform, batch_size, changes),
+        batch_size=None,
         num_workers=workers,
-        collate_fn=_collate,
         pin_memory=pin_memory,
         prefetch_factor=4 if workers else None,
     )
-    for indices, images in loader:
+    for number, positions, images in loader:
         if isinstance(images, _Broken):
             raise UserError(images.sentence)
-        yield indices, images
+        yield number, positions, images

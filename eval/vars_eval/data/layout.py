@@ -19,11 +19,13 @@ class Cell:
         name: Name in records, for example "gaussian_noise/3".
         folder: Folder of its class folders below the data set's root, "" for the root itself.
         group: Optional folder above `folder` that some distributions add (ImageNet-C: "noise").
+        variant: What the benchmark makes of its pictures, see `Benchmark.variants`.
     """
 
     name: str
     folder: str = ""
     group: str = ""
+    variant: str = ""
 
 
 @dataclass(frozen=True)

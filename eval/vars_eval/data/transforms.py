@@ -31,16 +31,18 @@ def _tensor(image: Image.Image) -> Tensor:
 
 
 class ResizeCrop(Transform):
-    """Shorter side to int(256 / 224 x S), bicubic, then the centre S x S."""
+    """Shorter side to int(256 / 224 x S), then the centre S x S."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, interpolation: InterpolationMode = InterpolationMode.BICUBIC, note: str = "") -> None:
         self.size = size
         self.resize = int(256 / 224 * size)
-        self.description = f"resize {self.resize} bicubic (Pillow), centre crop {size}"
+        self.interpolation = interpolation
+        self.description = f"resize {self.resize} {interpolation.value} (Pillow), centre crop {size}"
+        self.note = note
 
     def __call__(self, image: Image.Image) -> Tensor:
         """Returns a (3, S, S) uint8 tensor."""
-        image = tv.resize(image, self.resize, InterpolationMode.BICUBIC)
+        image = tv.resize(image, self.resize, self.interpolation)
         return _tensor(tv.center_crop(image, self.size))
 
 

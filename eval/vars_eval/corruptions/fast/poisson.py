@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 from torch import Tensor
 
 # A uniform u is taken by its distance v to the nearer end of [0, 1), as the bits of a float: exponent and five bits of
@@ -16,6 +16,7 @@ _FIRST = int(np.float32(2.0**-24).view(np.int32)) >> _LOW_BITS
 _BUCKETS = (int(np.float32(0.5).view(np.int32)) >> _LOW_BITS) - _FIRST + 1
 _NEVER = 1 << _LOW_BITS
 _LEVELS = 256
+_COUNTS = 160
 
 
 def _thresholds(steps: NDArray[np.float64], starts: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -31,14 +32,15 @@ def _entries(photons: float, device: torch.device) -> Tensor:
     """(256 * 2 * buckets,) int32: the count at the bucket's start, and the place of its step, see `_thresholds`."""
     starts = np.arange(_FIRST, _FIRST + _BUCKETS)
     v = (starts.astype(np.int32) << _LOW_BITS).view(np.float32).astype(np.float64)
-    v[0] = 0  # u = 0 falls into the first bucket
     table = np.empty((_LEVELS, 2, _BUCKETS), np.int64)
+    counts = np.arange(_COUNTS)
     for level in range(_LEVELS):
-        poisson = stats.poisson(photons * level / 255)
-        lower = np.maximum(poisson.ppf(v), 0)
-        table[level, 0] = (lower.astype(np.int64) << (_LOW_BITS + 1)) | _thresholds(poisson.cdf(lower), starts)
-        upper = np.maximum(poisson.ppf(1 - np.maximum(v, 2.0**-25)) - 1, 0)
-        table[level, 1] = (upper.astype(np.int64) << (_LOW_BITS + 1)) | _thresholds(poisson.sf(upper), starts)
+        below, above = special.pdtr(counts, photons * level / 255), special.pdtrc(counts, photons * level / 255)
+        lower = np.searchsorted(below, v)
+        table[level, 0] = (lower << (_LOW_BITS + 1)) | _thresholds(below[lower], starts)
+        # The least count with no more than v above it; the entry holds the one before, for v beyond the step.
+        upper = np.maximum(_COUNTS - np.searchsorted(above[::-1], v, side="right") - 1, 0)
+        table[level, 1] = (upper << (_LOW_BITS + 1)) | _thresholds(above[upper], starts)
     return torch.from_numpy(table.reshape(-1).astype(np.int32)).to(device)
 
 
@@ -47,7 +49,7 @@ def quantiles(levels: Tensor, uniform: Tensor, photons: float) -> Tensor:
 
     Args:
         levels: 8-bit levels, int32.
-        uniform: Multiples of 2^-24 in [0, 1), float32, of the same shape.
+        uniform: Multiples of 2^-24 in (0, 1), float32, of the same shape.
         photons: Mean at level 255, at most 60.
 
     Returns:
@@ -57,7 +59,7 @@ def quantiles(levels: Tensor, uniform: Tensor, photons: float) -> Tensor:
     # entry's.
     above = (uniform * 2).int()
     bits = torch.minimum(uniform, 1 - uniform).view(torch.int32)
-    index = (bits >> _LOW_BITS).sub_(_FIRST).clamp_(min=0)
+    index = (bits >> _LOW_BITS).sub_(_FIRST)
     index.add_(above, alpha=_BUCKETS).add_(levels, alpha=2 * _BUCKETS)
     entry = _entries(photons, levels.device).index_select(0, index.view(-1)).view_as(index)
     before = bits.bitwise_and_(_NEVER - 1).sub_(entry.bitwise_and(2 * _NEVER - 1)).bitwise_right_shift_(31)

@@ -61,8 +61,8 @@ def frost(images: Tensor, c: Frost, draws: Draws, textures: Textures) -> Tensor:
     side = images.shape[-1]
     pieces = []
     for draw in draws["place"].tolist():
-        number, top, left = place(textures.images, draw, side)
-        pieces.append(torch.from_numpy(textures.images[number])[:, top : top + side, left : left + side])
+        number, top, left = place(textures, draw, side)
+        pieces.append(torch.from_numpy(textures[number])[:, top : top + side, left : left + side])
     piece = torch.stack(pieces).to(images.device).double()
     return images.double().mul_(c.picture).add_(piece.mul_(c.texture))
 

@@ -20,7 +20,7 @@ def speckle_noise(x: Array, c: Amount, draws: Draws) -> Array:
 def shot_noise(x: Array, c: Amount, draws: Draws) -> Array:
     """Photons: Poisson(c x) / c, by inverting the distribution function at a uniform number."""
     photons = stats.poisson.ppf(draws["uniform"].transpose(1, 2, 0), c.value * x)
-    noisy: Array = np.maximum(photons, 0) / c.value  # at u = 0 SciPy gives -1
+    noisy: Array = photons / c.value
     return noisy
 
 
