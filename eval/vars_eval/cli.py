@@ -1,4 +1,4 @@
-"""The command line: `vars-eval run | ls | check-data | report | compare`."""
+"""The command line: `vars-eval run | ls | check-data | report | compare | corruptions | corrupt`."""
 
 import argparse
 import os
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from vars_eval import commands, config
+from vars_eval import commands, config, corruption_commands
 from vars_eval.errors import UserError, did_you_mean
 
 
@@ -94,6 +94,8 @@ def build_parser() -> argparse.ArgumentParser:
     compare.add_argument("models", nargs=2, metavar="MODEL", help="names as in the table, or hashes of weights")
     compare.add_argument("--out", default="results", metavar="DIR", help="results folder (default: results)")
     compare.set_defaults(command=commands.compare)
+
+    corruption_commands.add_parsers(sub)
     return parser
 
 
