@@ -166,9 +166,7 @@ def _gradients(name: str, group: list[nn.Parameter]) -> list[Tensor]:
         return []
     if with_gradient < len(group):
         if not all(parameter.requires_grad for parameter in group):
-            raise ValueError(
-                f"some of the coupled parameters {name!r} are frozen and others are not; freeze all or none"
-            )
+            raise ValueError(f"some of the coupled {name!r} are frozen and others are not; freeze all or none")
         for parameter in group:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)

@@ -51,13 +51,16 @@ def test_the_formulas(form):
         assert_close(model(x), reference(model, x))
 
 
-@pytest.mark.parametrize(("channels", "parameters"), [(8, 408_690), (16, 1_626_074), (64, 25_913_162)])
+@pytest.mark.parametrize(("channels", "parameters"), [(8, 408_690), (64, 25_913_162)])
 def test_sizes_of_the_paper(channels, parameters):
     model = timm.create_model(f"coupled_resnet101_c{channels}", device="meta")
     assert sum(parameter.numel() for parameter in model.parameters()) == parameters
     assert sum(isinstance(module, nn.Conv2d) for module in model.modules()) == 101
-    sides = timm.create_model(f"coupled_resnet101_c{channels}", entry_block=True, device="meta")
-    assert sum(isinstance(module, nn.Conv2d | nn.Linear) for module in sides.modules()) == 104
+
+
+def test_entry_block_makes_104_layers():
+    model = CoupledResNet(entry_block=True, device="meta")
+    assert sum(isinstance(module, nn.Conv2d | nn.Linear) for module in model.modules()) == 104
 
 
 def test_mnist_has_one_stage():
