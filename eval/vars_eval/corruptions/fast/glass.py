@@ -13,6 +13,10 @@ _ROUNDS = 2
 """Rounds over all pixels; then so few chains are left that it is quicker to pick them out."""
 
 
+_WHOLE = 1e-4
+"""Above the rounding of float32: a sum that is whole but for rounding is cut to this number, not to the one below."""
+
+
 @cache
 def _numbers(count: int, device: torch.device) -> Tensor:
     return torch.arange(2 * count, dtype=torch.int32, device=device)
@@ -70,7 +74,7 @@ def shuffle(dx: Tensor, dy: Tensor, side: int, reach: int) -> Tensor:
 
 def glass_blur(images: Tensor, c: Glass, draws: Draws) -> Tensor:
     """Blur, cut, copies, blur."""
-    pixels = gaussian(images.float(), c.sigma).floor().reshape(*images.shape[:2], -1)
+    pixels = gaussian(images.float(), c.sigma).add_(_WHOLE).floor_().reshape(*images.shape[:2], -1)
     for image, dx, dy in zip(pixels, draws["dx"], draws["dy"], strict=True):
         source = shuffle(dx, dy, images.shape[-1], c.reach)
         for channel in image:

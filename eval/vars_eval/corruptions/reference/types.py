@@ -16,7 +16,8 @@ Draws = Mapping[str, NDArray[Any]]
 
 def truncate(x: Array) -> Array:
     """Cut to 8 bits, as the released pictures are: clipped, times 255, without the fraction, over 255 again."""
-    cut: Array = np.floor(np.clip(x, 0, 1) * 255) / 255
+    # Values that are whole but for rounding count as whole: they are cut a second time at the end, and would lose two.
+    cut: Array = np.floor(np.clip(x, 0, 1) * 255 + 1e-9) / 255
     return cut
 
 
