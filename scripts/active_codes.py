@@ -16,10 +16,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent / "demo"))
 
-import digits  # noqa: E402
-import training  # noqa: E402
+import digits
+import training
 
-from vars_timm import active_codes  # noqa: E402
+from vars_timm import active_codes
 
 SIZES = {"img_size": digits.SIDE, "patch_size": 4, "embed_dim": 64, "depth": 3, "num_classes": 10}
 HEADS = {"mixer_args": {"head_dim": 32}}

@@ -38,7 +38,7 @@ def test_the_distractor_is_in_the_encoding_and_gone_at_the_end(example):
 
 
 def test_with_less_sparsity_both_objects_stay(example):
-    codes, _ = example.decode_steps(example.scene(), example.dictionary(), 1.0, 500)
+    codes, _ = example.decode_steps(example.scene(), example.dictionary(), 0.5, 500)
     strongest = codes[-1].view(-1, len(example.SHIFTS)).amax(dim=1)
     assert strongest[:2].min() > 1
     assert strongest[2:].max() < 0.5
