@@ -167,7 +167,7 @@ def test_static_atoms_know_patches_apart_and_prefix_tokens_not():
 
 def test_static_atoms_are_zero_at_prefix_tokens_and_of_unit_length_at_patches():
     mixer = attention_of(converted("vars_sd", NAMES[1])).mixer
-    static = mixer.problem(torch.randn(2, 21, 32)).atoms[..., -mixer.kernel.shape[-1] :]
+    static = mixer.problem(torch.randn(2, 21, 32)).static
     assert mixer.kernel.shape[-2] == 16
     assert (static[..., :5, :] == 0).all()
     assert_close(static[..., 5:, :].norm(dim=-2), torch.ones(2, 2, static.shape[-1]))

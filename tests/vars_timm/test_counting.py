@@ -19,9 +19,14 @@ MIXER_ARGS = {
 }
 
 
-def attention(m, steps, learned_k):
-    """Of VARS-D and VARS-SD: projections, features of 3 D atoms, Gram, P^T v, Q G Q, the steps and P u."""
-    features, gram, encoding, decoding = D * 3 * D * N, N * m * m, N * m * D, N * m * D
+def attention(static, steps, learned_k):
+    """Of VARS-D and VARS-SD: projections, features of 3 D atoms, Gram, P^T v, Q G Q, the steps and P u.
+
+    The part of the Gram matrix between dynamic and static atoms is formed once, as the matrix is symmetric.
+    """
+    m = 3 * D + static
+    gram = N * ((3 * D) ** 2 + 3 * D * static + static**2)
+    features, encoding, decoding = D * 3 * D * N, N * m * D, N * m * D
     return 3 * N * C * C + H * (features + gram + encoding + decoding + 2 * learned_k * m**3 + steps * m * m * D)
 
 
@@ -32,8 +37,8 @@ def by_hand(mixer, steps=5, learned_k=True):
         "performer": 4 * N * C * C + H * (2 * N * D * 3 * D + 2 * N * 3 * D * D + N * 3 * D),
         # The projections v and proj; everything else is an FFT or works element by element.
         "vars_s": 2 * N * C * C,
-        "vars_d": attention(3 * D, steps, learned_k),
-        "vars_sd": attention(5 * D, steps, learned_k),
+        "vars_d": attention(0, steps, learned_k),
+        "vars_sd": attention(2 * D, steps, learned_k),
     }[mixer]
 
 

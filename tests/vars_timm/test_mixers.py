@@ -193,7 +193,7 @@ def test_zero_tokens_are_finite_in_float16(name):
 def test_performer_is_the_linear_attention_of_performer_pytorch():
     mixer, x = build("performer"), tokens()
     q, k, v = split_heads(mixer.qkv(x), 3, HEAD_DIM)
-    phi_q, phi_k = random_features(q, mixer.rand_matrix), random_features(k, mixer.rand_matrix)
+    phi_q, phi_k = (random_features(z, mixer.rand_matrix, "cosine") for z in (q, k))
     expected = linear_attention(phi_q, phi_k, v).transpose(1, 2).flatten(2)
     assert_close(mixer(x), mixer.proj(expected))
 

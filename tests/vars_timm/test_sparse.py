@@ -14,6 +14,7 @@ from vars_timm.sparse import (
     random_features,
     soft_threshold,
     start_codes,
+    unscaled_features,
 )
 
 Z = torch.tensor([-3.0, -1.0, -0.5, 0.0, 0.5, 1.0, 3.0], dtype=torch.float64)
@@ -29,15 +30,36 @@ def test_gelu_threshold():
     assert_close(gelu_threshold(Z, torch.tensor(1.0)), torch.tensor(expected, dtype=torch.float64))
 
 
-def test_random_features_average_to_the_exponential_of_the_cosine():
+@pytest.mark.parametrize("similarity", ["cosine", "softmax"])
+def test_random_features_average_to_their_kernel(similarity):
     x, y = torch.randn(2, 1, 8, dtype=torch.float64)
     projection = torch.randn(8, 200_000, dtype=torch.float64)
-    kernel = (random_features(x, projection) * random_features(y, projection)).sum()
-    assert_close(kernel, torch.cosine_similarity(x, y).exp()[0], rtol=0.02, atol=0)
+    product = (random_features(x, projection, similarity) * random_features(y, projection, similarity)).mean()
+    expected = torch.cosine_similarity(x, y) if similarity == "cosine" else (x * y).sum() / 8**0.5
+    assert_close(product, expected.exp().squeeze(), rtol=0.05, atol=0)
 
 
-def test_random_features_of_a_zero_vector():
-    assert_close(random_features(torch.zeros(1, 4), torch.randn(4, 9)), torch.full((1, 9), 1 / 3))
+@pytest.mark.parametrize("similarity", ["cosine", "softmax"])
+def test_random_features_of_a_zero_vector(similarity):
+    features = random_features(torch.zeros(1, 4, requires_grad=True), torch.randn(4, 9), similarity)
+    assert_close(features, torch.ones(1, 9))
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "softmax"])
+def test_unscaled_features_are_random_features_up_to_the_scale_of_each(similarity):
+    x, projection = torch.randn(5, 4), torch.randn(4, 9)
+    ratio = unscaled_features(x, projection, similarity) / random_features(x, projection, similarity)
+    assert_close(ratio, ratio[:1].expand(5, -1))
+
+
+@pytest.mark.parametrize("features", [random_features, unscaled_features])
+@pytest.mark.parametrize("similarity", ["cosine", "softmax"])
+def test_gradient_of_features(features, similarity):
+    x, projection = torch.randn(3, 4, dtype=torch.float64, requires_grad=True), torch.randn(4, 5, dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda z: normalise_atoms(features(z, projection, similarity)), x)
+    zero = torch.zeros(1, 4, dtype=torch.float64, requires_grad=True)
+    features(zero, projection, similarity).sum().backward()
+    assert zero.grad.isfinite().all()
 
 
 def test_atoms_have_unit_norm_over_the_tokens_and_zero_stays_zero():

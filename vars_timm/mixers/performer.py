@@ -59,7 +59,7 @@ class Performer(Mixer):
         """Mix tokens, (B, N, C) -> (B, N, C)."""
         q, k, v = split_heads(at_least_float32(self.qkv(x)), 3, self.head_dim).unbind(0)
         projection = at_least_float32(self.rand_matrix)
-        q, k = random_features(q, projection), random_features(k, projection)
+        q, k = random_features(q, projection, "cosine"), random_features(k, projection, "cosine")
         weight = q @ k.sum(dim=-2).unsqueeze(-1)
         mixed = q @ (k.transpose(-2, -1) @ v) / weight
         return self.proj(merge_heads(mixed).to(x.dtype))

@@ -11,13 +11,15 @@ from vars_timm.sparse import ista_step, start_codes
 
 
 class Problem(NamedTuple):
-    """A signal to be reconstructed, and the dictionary P to do it with.
+    """A signal to be reconstructed, and the dictionary P to do it with; what a mixer has no use for is any tensor.
 
     Attributes:
         signal: x, in a layout of the mixer.
         drive: b = P^T x, in the shape of the codes.
-        atoms: P, or its dynamic part, or its spectrum.
-        operator: What is needed beside the atoms: G = P^T P where it is formed, the static part of P elsewhere.
+        atoms: P, or its spectrum; with static atoms beside dynamic ones, the dynamic ones.
+        static: The static atoms beside dynamic ones.
+        scale: What the codes of the dynamic atoms are multiplied with before the atoms are, to have atoms of length 1.
+        operator: G = P^T P, where it is formed.
         step_size: s, broadcast against the codes.
         threshold: The weight of the sparsity term, broadcast against the codes.
     """
@@ -25,6 +27,8 @@ class Problem(NamedTuple):
     signal: Tensor
     drive: Tensor
     atoms: Tensor
+    static: Tensor
+    scale: Tensor
     operator: Tensor
     step_size: Tensor
     threshold: Tensor
@@ -59,6 +63,10 @@ class SparseMixer(Mixer):
         """G u for codes u, in their shape."""
         raise NotImplementedError
 
+    def gradient(self, problem: Problem, codes: Tensor) -> Tensor:
+        """That of the reconstruction error, G u - b."""
+        return self.gram(problem, codes) - problem.drive
+
     def decode(self, problem: Problem, codes: Tensor) -> Tensor:
         """P u for codes u, in the layout of the signal."""
         raise NotImplementedError
@@ -76,8 +84,7 @@ class SparseMixer(Mixer):
 
     def update(self, codes: Tensor, problem: Problem) -> Tensor:
         """The codes after one more update."""
-        gradient = self.gram(problem, codes) - problem.drive
-        return ista_step(codes, gradient, problem.step_size, problem.threshold, self.shrinkage)
+        return ista_step(codes, self.gradient(problem, codes), problem.step_size, problem.threshold, self.shrinkage)
 
     def code_path(self, problem: Problem) -> list[Tensor]:
         """The codes after 0, 1, ..., num_steps updates."""

@@ -8,7 +8,14 @@ from torch import Tensor, nn
 from vars_timm.mixers.formulation import DYNAMIC, DynamicFormulation, formulate
 from vars_timm.mixers.mixer import count_heads, merge_heads, split_heads
 from vars_timm.mixers.sparse_mixer import Problem, SparseMixer
-from vars_timm.sparse import at_least_float32, draw_directions, dynamic_atoms, power_bound, row_sum_bound
+from vars_timm.sparse import (
+    at_least_float32,
+    draw_directions,
+    power_bound,
+    random_features,
+    row_sum_bound,
+    unscaled_features,
+)
 
 
 class DynamicMixer(SparseMixer):
@@ -73,38 +80,66 @@ class DynamicMixer(SparseMixer):
         q = split_heads(at_least_float32(self.qkv(x)), 1, self.head_dim)[0]
         return q, split_heads(at_least_float32(x), 1, self.head_dim)[0]
 
-    def dynamic_atoms(self, q: Tensor) -> Tensor:
-        """The atoms that depend on the queries: (B, heads, N, d) -> (B, heads, N, m)."""
-        return dynamic_atoms(q, at_least_float32(self.rand_matrix), self.similarity, unit=self.unit_atoms)
+    def features(self, q: Tensor) -> Tensor:
+        """What the dynamic atoms are, up to the length of each: (B, heads, N, d) -> (B, heads, N, m)."""
+        projection = at_least_float32(self.rand_matrix)
+        if self.unit_atoms:
+            return unscaled_features(q, projection, self.similarity)
+        return random_features(q, projection, self.similarity)
 
-    def matrix_problem(self, signal: Tensor, atoms: Tensor) -> Problem:
-        """The reconstruction of a signal (B, heads, N, d) in atoms (B, heads, N, m), through their Gram matrix."""
-        transposed = atoms.transpose(-2, -1)
-        gram = transposed @ atoms
-        learned_k, learned_lam, learned_L = self.learned_k, self.learned_lam, self.learned_L
-        plain = gram.detach()
-        if learned_k is not None:
-            # Two products once are cheaper than two more in every step, as there are fewer channels than atoms.
-            around = at_least_float32(learned_k)
-            gram = around @ gram @ around
+    def scale(self, gram: Tensor) -> Tensor:
+        """The scale of atoms with this Gram matrix, (B, heads, m, m) -> (B, heads, m, 1).
+
+        1 / length, or 1 / sqrt(m) where P P^T is to be the kernel.
+        """
+        if self.unit_atoms:
+            return gram.diagonal(dim1=-2, dim2=-1).unsqueeze(-1).clamp_min(1e-24).rsqrt()
+        return torch.full_like(gram[..., :1], gram.shape[-1] ** -0.5)
+
+    def step_and_threshold(self, gram: Tensor, row_sums: Tensor) -> tuple[Tensor, Tensor]:
+        """The step size and the threshold.
+
+        Args:
+            gram: The Gram matrix in use, (B, heads, m, m).
+            row_sums: The sums of the absolute values in its rows without the learned parts, (B, heads, m).
+        """
         if self.lipschitz == "row_sum":
-            step_size = 1 / row_sum_bound(plain)
+            step_size = 1 / row_sum_bound(row_sums.detach())
         elif self.lipschitz == "spectral":
             step_size = 1 / power_bound(gram.detach())
         else:
-            step_size = torch.ones_like(plain[..., :1, :1])
+            step_size = torch.ones_like(gram[..., :1, :1])
         threshold = torch.full_like(step_size, self.lam)
+        learned_lam, learned_L = self.learned_lam, self.learned_L
         if learned_lam is not None and learned_L is not None:
             step_size, threshold = learned_L * step_size, learned_lam * self.lam
-        return Problem(signal, transposed @ signal, atoms, gram, step_size, threshold)
+        return step_size, threshold
+
+    def with_learned_k(self, gram: Tensor) -> Tensor:
+        """Q G Q. Two products once are cheaper than two more in every step: there are fewer channels than atoms."""
+        learned_k = self.learned_k
+        if learned_k is None:
+            return gram
+        around = at_least_float32(learned_k)
+        # As a batch: a matrix times a batch would be transposed, and copied, twice.
+        return around[None, None] @ (gram @ around)
 
     def gram(self, problem: Problem, codes: Tensor) -> Tensor:
         """G u for matrices G, (B, heads, m, m), and codes u, (B, heads, m, d)."""
         return problem.operator @ codes
 
+    def gradient(self, problem: Problem, codes: Tensor) -> Tensor:
+        """G u - b."""
+        return self.matrix_gradient(problem, codes)
+
+    def matrix_gradient(self, problem: Problem, codes: Tensor) -> Tensor:
+        """G u - b in one kernel, for a Gram matrix that is formed."""
+        drive, gram = problem.drive.flatten(0, 1), problem.operator.flatten(0, 1)
+        return torch.baddbmm(drive, gram, codes.flatten(0, 1), beta=-1.0).view_as(codes)
+
     def decode(self, problem: Problem, codes: Tensor) -> Tensor:
         """P u for atoms P, (B, heads, N, m), and codes u, (B, heads, m, d): (B, heads, N, d)."""
-        return problem.atoms @ codes
+        return problem.atoms @ (codes * problem.scale)
 
     def project(self, mixed: Tensor, dtype: torch.dtype) -> Tensor:
         """(B, heads, N, d) -> (B, N, C)."""
@@ -160,4 +195,11 @@ class VarsD(DynamicMixer):
     def problem(self, x: Tensor) -> Problem:
         """The reconstruction of the signal of tokens (B, N, C) in the atoms of their queries."""
         q, signal = self.queries_and_signal(x)
-        return self.matrix_problem(signal, self.dynamic_atoms(q))
+        atoms = self.features(q)
+        transposed = atoms.transpose(-2, -1)
+        gram = transposed @ atoms
+        scale = self.scale(gram)
+        plain = gram * scale * scale.transpose(-2, -1)
+        gram = self.with_learned_k(plain)
+        step_size, threshold = self.step_and_threshold(gram, plain.sum(dim=-1))
+        return Problem(signal, transposed @ signal * scale, atoms, atoms, scale, gram, step_size, threshold)

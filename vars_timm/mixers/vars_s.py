@@ -85,7 +85,8 @@ class VarsS(SparseMixer):
         if self.unit_step:
             step_size = torch.ones_like(step_size)
         threshold = torch.full_like(step_size, self.lam)
-        return Problem(image, self.dictionary.encode(atoms, image), atoms, atoms, step_size, threshold)
+        drive = self.dictionary.encode(atoms, image)
+        return Problem(image, drive, atoms, atoms, atoms, atoms, step_size, threshold)
 
     def gram(self, problem: Problem, codes: Tensor) -> Tensor:
         """G u for codes u, (B, C, r, H, W)."""

@@ -87,50 +87,77 @@ class VarsSD(DynamicMixer):
             nn.init.normal_(self.kernel)
 
     def problem(self, x: Tensor) -> Problem:
-        """The reconstruction of the signal of tokens (B, P + N, C) in dynamic and static atoms."""
+        """The reconstruction of the signal of tokens (B, P + N, C) in dynamic and static atoms.
+
+        The codes are those of the dynamic atoms and, behind them, of the static ones: (B, heads, m + m_s, d) for a
+        matrix, and (B, heads, m + r N, d) for templates at every position.
+        """
         q, signal = self.queries_and_signal(x)
-        atoms = self.dynamic_atoms(q)
+        atoms = self.features(q)
+        gram = atoms.transpose(-2, -1) @ atoms
+        scale = self.scale(gram)
+        gram = gram * scale * scale.transpose(-2, -1)
         if self.kernel is not None:
-            static = F.pad(normalise_atoms(at_least_float32(self.kernel)), (0, 0, self.num_prefix_tokens, 0))
-            return self.matrix_problem(signal, torch.cat([atoms, static.expand(q.shape[0], -1, -1, -1)], dim=-1))
+            return self.matrix_problem(signal, atoms, normalise_atoms(at_least_float32(self.kernel)), scale, gram)
         else:
-            return self.joint_problem(signal, atoms)
+            return self.joint_problem(signal, atoms, scale, gram)
 
-    def joint_problem(self, signal: Tensor, atoms: Tensor) -> Problem:
-        """The reconstruction of a signal (B, heads, P + N, d) in atoms (B, heads, P + N, m) and templates.
+    def matrix_problem(self, signal: Tensor, atoms: Tensor, static: Tensor, scale: Tensor, gram: Tensor) -> Problem:
+        """With a static matrix: its own part of the Gram matrix is the same for all images."""
+        static = F.pad(static, (0, 0, self.num_prefix_tokens, 0))
+        static_gram = (static.transpose(-2, -1) @ static).expand(atoms.shape[0], -1, -1, -1)
+        # One copy for each image, as every product with it would make its own.
+        static = static.expand(atoms.shape[0], -1, -1, -1).contiguous()
+        mixed = atoms.transpose(-2, -1) @ static * scale
+        rows = torch.cat([gram, mixed], dim=-1), torch.cat([mixed.transpose(-2, -1), static_gram], dim=-1)
+        plain = torch.cat(rows, dim=-2)
+        sizes = mixed.detach().abs()
+        row_sums = gram.sum(dim=-1) + sizes.sum(dim=-1), static_gram.abs().sum(dim=-1) + sizes.sum(dim=-2)
+        gram = self.with_learned_k(plain)
+        step_size, threshold = self.step_and_threshold(gram, torch.cat(row_sums, dim=-1))
+        drive = torch.cat([atoms.transpose(-2, -1) @ signal * scale, static.transpose(-2, -1) @ signal], dim=-2)
+        return Problem(signal, drive, atoms, static, scale, gram, step_size, threshold)
 
-        The codes are those of the atoms and, behind them, those of the templates at every position,
-        (B, heads, m + r N, d). L is that of the joint operator from above: as P P^T is the sum over both dictionaries,
-        the sum of their bounds, for each head.
+    def joint_problem(self, signal: Tensor, atoms: Tensor, scale: Tensor, gram: Tensor) -> Problem:
+        """With templates: no Gram matrix, and L of the joint operator from above, for each head.
+
+        As P P^T is the sum over both dictionaries, so is the bound.
         """
         templates = self.templates.atoms()
-        step_size = torch.ones_like(atoms[..., :1, :1])
+        step_size = torch.ones_like(gram[..., :1, :1])
         if self.lipschitz == "spectral":
-            static = self.templates.lipschitz(templates)
-            static = static.view(-1, self.head_dim, 1).amax(dim=1, keepdim=True)
-            step_size = 1 / (power_bound((atoms.transpose(-2, -1) @ atoms).detach()) + static)
+            static = self.templates.lipschitz(templates).view(-1, self.head_dim, 1).amax(dim=1, keepdim=True)
+            step_size = 1 / (power_bound(gram.detach()) + static)
         threshold = torch.full_like(step_size, self.lam)
-        return Problem(signal, self.match(atoms, templates, signal), atoms, templates, step_size, threshold)
+        drive = self.match(atoms, scale, templates, signal)
+        return Problem(signal, drive, atoms, templates, scale, gram, step_size, threshold)
 
-    def match(self, atoms: Tensor, templates: Tensor, signal: Tensor) -> Tensor:
+    def match(self, atoms: Tensor, scale: Tensor, templates: Tensor, signal: Tensor) -> Tensor:
         """P^T x of the joint operator: (B, heads, P + N, d) -> (B, heads, m + r N, d)."""
         image = signal[:, :, self.num_prefix_tokens :].transpose(-2, -1).flatten(1, 2).unflatten(2, self.grid)
         static = self.templates.encode(templates, image)
         static = static.flatten(2).unflatten(1, (-1, self.head_dim)).transpose(-2, -1)
-        return torch.cat([atoms.transpose(-2, -1) @ signal, static], dim=-2)
+        return torch.cat([atoms.transpose(-2, -1) @ signal * scale, static], dim=-2)
 
     def gram(self, problem: Problem, codes: Tensor) -> Tensor:
         """G u for codes u, (B, heads, atoms, d); without a Gram matrix by decoding and encoding."""
         if self.templates is None:
             return problem.operator @ codes
-        return self.match(problem.atoms, problem.operator, self.decode(problem, codes))
+        return self.match(problem.atoms, problem.scale, problem.static, self.decode(problem, codes))
+
+    def gradient(self, problem: Problem, codes: Tensor) -> Tensor:
+        """G u - b."""
+        if self.templates is None:
+            return self.matrix_gradient(problem, codes)
+        return self.gram(problem, codes) - problem.drive
 
     def decode(self, problem: Problem, codes: Tensor) -> Tensor:
         """P u for codes u, (B, heads, atoms, d) -> (B, heads, P + N, d)."""
+        dynamic, static = codes[:, :, : self.num_dynamic], codes[:, :, self.num_dynamic :]
+        decoded = problem.atoms @ (dynamic * problem.scale)
         if self.templates is None:
-            return problem.atoms @ codes
-        static = codes[:, :, self.num_dynamic :].transpose(-2, -1).flatten(1, 2)
-        static = static.unflatten(2, (-1, self.grid[0], self.grid[1]))
-        image = self.templates.decode(problem.operator, static)
+            return decoded + problem.static @ static
+        static = static.transpose(-2, -1).flatten(1, 2).unflatten(2, (-1, self.grid[0], self.grid[1]))
+        image = self.templates.decode(problem.static, static)
         image = image.flatten(2).unflatten(1, (-1, self.head_dim)).transpose(-2, -1)
-        return problem.atoms @ codes[:, :, : self.num_dynamic] + F.pad(image, (0, 0, self.num_prefix_tokens, 0))
+        return decoded + F.pad(image, (0, 0, self.num_prefix_tokens, 0))

@@ -2,7 +2,7 @@
 
 from vars_timm.sparse.bound import power_bound, row_sum_bound
 from vars_timm.sparse.convolution import ConvDictionary
-from vars_timm.sparse.dictionary import draw_directions, dynamic_atoms, normalise_atoms, random_features
+from vars_timm.sparse.dictionary import draw_directions, normalise_atoms, random_features, unscaled_features
 from vars_timm.sparse.ista import ista_step, lasso_energy, start_codes
 from vars_timm.sparse.precision import at_least_float32
 from vars_timm.sparse.shrinkage import gelu_threshold, shrink, soft_threshold
@@ -13,7 +13,6 @@ __all__ = [
     "SpectralDictionary",
     "at_least_float32",
     "draw_directions",
-    "dynamic_atoms",
     "gelu_threshold",
     "ista_step",
     "lasso_energy",
@@ -25,4 +24,5 @@ __all__ = [
     "shrink",
     "soft_threshold",
     "start_codes",
+    "unscaled_features",
 ]

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 
-def row_sum_bound(gram: Tensor) -> Tensor:
-    """1 + max_i sum_j |G_ij|, the released bound: (..., m, m) -> (..., 1, 1)."""
-    return 1 + gram.abs().sum(dim=-1).amax(dim=-1)[..., None, None]
+def row_sum_bound(row_sums: Tensor) -> Tensor:
+    """1 + max_i sum_j |G_ij|, the released bound, from the sums over j: (..., m) -> (..., 1, 1)."""
+    return 1 + row_sums.amax(dim=-1)[..., None, None]
 
 
 def power_bound(gram: Tensor, num_steps: int = 6) -> Tensor:

@@ -8,42 +8,32 @@ SIMILARITIES = ("cosine", "softmax")
 DIRECTIONS = ("gaussian", "orthogonal")
 
 
-def random_features(x: Tensor, projection: Tensor) -> Tensor:
-    """Positive random features of unit-normalised vectors (Performer's softmax kernel at temperature 1).
+def random_features(x: Tensor, projection: Tensor, similarity: str) -> Tensor:
+    """Positive random features, whose products approach a kernel as they grow more: phi(x) . phi(y) / m -> K(x, y).
 
-    With xh = x / |x|, phi(x) = exp(xh W - |xh|^2 / 2) / sqrt(m), so that E[phi(x) . phi(y)] = exp(cos(x, y)).
+    phi(x) = exp(s W - |s|^2 / 2), with s = x / |x| for "cosine" and s = x / d^(1/4) for "softmax" (Performer).
 
     Args:
         x: Vectors, (..., N, d).
-        projection: W, standard normal draws, (..., d, m).
+        projection: W, random directions of standard normal length, (..., d, m).
+        similarity: "cosine" for K = exp(cos(x, y)), "softmax" for K = exp(x . y / sqrt(d)).
 
     Returns:
         Features, (..., N, m), all positive.
     """
-    return _features(_exponent(x, projection, "cosine"))
+    return _exponent(x, projection, similarity).exp_()
 
 
-def dynamic_atoms(x: Tensor, projection: Tensor, similarity: str, *, unit: bool) -> Tensor:
-    """The dictionary that vectors make of themselves: column j is the value of feature j over the tokens.
+def unscaled_features(x: Tensor, projection: Tensor, similarity: str) -> Tensor:
+    """Random features of which each (a column) has a scale of its own, for atoms that are normalised afterwards.
 
-    Args:
-        x: Vectors, (..., N, d).
-        projection: W, random directions, (..., d, m).
-        similarity: The kernel that P P^T approaches with more features: "cosine" for exp(cos(x, y)), "softmax" for
-            exp(x . y / sqrt(d)).
-        unit: Whether every atom has length 1 over the tokens; else the features keep their scale, 1 / sqrt(m), in
-            which P P^T is the kernel (and lam has no meaning of its own).
-
-    Returns:
-        P, (..., N, m), no entry negative.
+    Args and Returns as for `random_features`.
     """
     exponent = _exponent(x, projection, similarity)
-    if not unit:
-        return _features(exponent)
     if similarity == "softmax":
-        # A scale of the whole atom cancels in its norm, so it may keep the exponential in range.
+        # Keeps the exponential in range; the exponent of unit vectors is in range by itself.
         exponent = exponent - exponent.amax(dim=-2, keepdim=True)
-    return normalise_atoms(exponent.exp())
+    return exponent.exp_()
 
 
 def normalise_atoms(atoms: Tensor) -> Tensor:
@@ -76,15 +66,9 @@ def draw_directions(projection: Tensor, directions: str) -> None:
             head.copy_(gaussian_orthogonal_random_matrix(features, width).T * signs)
 
 
-def _features(exponent: Tensor) -> Tensor:
-    num_features = exponent.shape[-1]
-    features: Tensor = exponent.exp() * num_features**-0.5
-    return features
-
-
 def _exponent(x: Tensor, projection: Tensor, similarity: str) -> Tensor:
-    """The logarithm of the features, up to their common scale: s W - |s|^2 / 2 of the scaled vectors s."""
-    scaled = F.normalize(x, dim=-1) if similarity == "cosine" else x * x.shape[-1] ** -0.25
-    half_square = scaled.square().sum(dim=-1, keepdim=True) / 2
+    square = x.square().sum(dim=-1, keepdim=True)
+    # Not a division by the norm, whose own kernel is slow.
+    scale = square.clamp_min(1e-24).rsqrt() if similarity == "cosine" else torch.full_like(square, x.shape[-1] ** -0.25)
     # Under autocast the product is of a half type, whose range the exponential may leave.
-    return (scaled @ projection).to(x.dtype) - half_square
+    return ((x * scale) @ projection).to(x.dtype).sub_(square * scale.square() / 2)

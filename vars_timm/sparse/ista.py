@@ -36,7 +36,7 @@ def ista_step(codes: Tensor, gradient: Tensor, step_size: Tensor, threshold: Ten
     Returns:
         The new codes, in the shape of the old.
     """
-    return shrink(codes - step_size * gradient, step_size * threshold, shrinkage)
+    return shrink(torch.addcmul(codes, gradient, step_size, value=-1), step_size * threshold, shrinkage)
 
 
 def lasso_energy(signal: Tensor, reconstruction: Tensor, codes: Tensor, lam: Tensor | float) -> Tensor:

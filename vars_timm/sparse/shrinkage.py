@@ -1,5 +1,6 @@
 """Shrinkage: what makes codes sparse. Each function pulls z towards zero by the threshold t."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -16,12 +17,12 @@ def soft_threshold(z: Tensor, t: Tensor) -> Tensor:
 
     Args:
         z: Codes, any shape.
-        t: Threshold, broadcast against z.
+        t: Threshold, 0 or more, broadcast against z.
 
     Returns:
         Shrunken codes in the shape of z; exactly zero where |z| <= t.
     """
-    return z.sign() * F.relu(z.abs() - t)
+    return z - torch.clamp(z, -t, t)
 
 
 def gelu_threshold(z: Tensor, t: Tensor) -> Tensor:
@@ -36,4 +37,4 @@ def gelu_threshold(z: Tensor, t: Tensor) -> Tensor:
     Returns:
         Shrunken codes in the shape of z.
     """
-    return z.sign() * F.gelu(z.abs() - t)
+    return F.gelu(z.abs().sub_(t)).mul_(z.detach().sign())
