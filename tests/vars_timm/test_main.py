@@ -44,7 +44,7 @@ def test_table_on_a_terminal(capsys):
     assert lines["rvt_tiny_vars_s"][1:] == ["10.15", "10.16", "0.96", "0.96", "9.2", "1.0", "b"]
     assert lines["codes_per_channel=3"][2:] == ["9.21", "9.21", "0.96", "0.96", "9.2", "1.0"]
     assert lines["rvt_tiny_vars_d"][1:] == ["8.03", "8.20", "1.28", "1.21", "8.0", "1.2", "c"]
-    assert lines["rvt_tiny_vars_sd"][1:] == ["9.00", "9.18", "1.96", "1.52", "9.2", "1.5", "ac"]
+    assert lines["rvt_tiny_vars_sd"][1:] == ["9.00", "9.18", "1.91", "1.47", "9.2", "1.5", "ac"]
     assert [line[0] for line in out.splitlines() if line[1:3] == ": "] == ["a", "b", "c"]
 
 
