@@ -30,7 +30,8 @@ MODELS: dict[str, dict[str, Any]] = {
     "vars_d, released": HEADS,
     "vars_d, paper": {**HEADS, "formulation": "paper"},
     "vars_sd, released": HEADS,
-    "vars_sd, paper": {**HEADS, "formulation": "paper"},
+    # Without static atoms of every position, there is nothing to tell positions apart but an embedding.
+    "vars_sd, paper": {**HEADS, "formulation": "paper", "pos_embed": True},
 }
 
 

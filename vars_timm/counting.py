@@ -81,8 +81,8 @@ def multiply_adds(model: Classifier) -> int:
 def learned_k_products(model: nn.Module) -> int:
     """Multiply-adds of Q G Q in every VARS-D and VARS-SD of a model: two products of m x m matrices a head.
 
-    torch's counter, and so `Size.macs`, has both; fvcore's has one, as it takes the one that broadcasts Q over the heads
-    for a single product.
+    torch's counter, and so `Size.macs`, has both; fvcore's has one, as it takes the one that broadcasts Q over
+    the heads for a single product.
     """
     return sum(
         2 * mixer.dim // mixer.head_dim * mixer.learned_k.shape[0] ** 3
