@@ -81,9 +81,10 @@ def _fast(images: Tensor, name: str, severity: int, keys: list[int], textures: T
     made = []
     for start in range(0, len(images), step):
         stream = Stream(keys[start : start + step], images.device)
-        drawn = draw(name, stream, parameters(name, severity, side), side)
-        made.append(fast.corrupt(images[start : start + step], name, severity, drawn, textures))
-    return torch.cat(made)
+        with torch.inference_mode():
+            drawn = draw(name, stream, parameters(name, severity, side), side)
+            made.append(fast.corrupt(images[start : start + step], name, severity, drawn, textures))
+    return torch.cat(made)  # outside of it: these may be trained on
 
 
 @torch.no_grad()

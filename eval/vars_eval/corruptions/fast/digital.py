@@ -44,12 +44,15 @@ def jpeg_compression(images: Tensor, c: Amount, draws: Draws) -> Tensor:
 def _sample(images: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """Linear sampling at pixel coordinates (B, S, S) inside the picture."""
     side = images.shape[-1]
-    grid = torch.stack([x, y], -1).mul_(2 / side).add_(1 / side - 1)
+    grid = torch.empty(*x.shape, 2, device=x.device)
+    torch.mul(x, 2 / side, out=grid[..., 0])
+    torch.mul(y, 2 / side, out=grid[..., 1])
+    grid.add_(1 / side - 1)
     return functional.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def _affine_places(corners: Tensor, c: Elastic, side: int) -> tuple[Tensor, Tensor]:
-    """Source coordinates (x, y) of each pixel in 32nds of a pixel, mirrored into the picture: (B, S, S) int32 each.
+    """Source coordinates (x, y) of each pixel, whole 32nds, mirrored into the picture: (B, S, S) float32 each.
 
     Args:
         corners: (B, 3, 2) offsets in [-1, 1).
@@ -72,19 +75,21 @@ def _affine_places(corners: Tensor, c: Elastic, side: int) -> tuple[Tensor, Tens
         shift = before[0, axis] - by_x * after[:, 0, 0] - by_y * after[:, 0, 1]
         along = torch.round(1024 * by_x[:, None] * place).int()
         down = torch.round(1024 * (by_y[:, None] * place + shift[:, None])).int()
-        source = (along[:, None, :] + (down + 16)[:, :, None]).bitwise_right_shift_(5)
-        # Mirrored at the centres of the border pixels, any number of times.
-        period = 64 * (side - 1)
-        source = source.remainder_(period)
-        sources.append(torch.minimum(source, period - source))
+        source = (along[:, None, :] + (down + 16)[:, :, None]).bitwise_right_shift_(5).float()
+        # Mirrored at the centres of the border pixels, as often as it takes: an affine map may reach far out.
+        last = 32 * (side - 1)
+        while True:
+            source.abs_().sub_(last).abs_().neg_().add_(last)
+            if float(source.amin()) >= 0:
+                break
+        sources.append(source.mul_(1 / 32))
     return sources[0], sources[1]
 
 
 def elastic_transform(images: Tensor, c: Elastic, draws: Draws) -> Tensor:
     """An affine map, then a smooth random displacement of each pixel."""
     side = images.shape[-1]
-    x, y = (source.float().mul_(1 / 32) for source in _affine_places(draws["corners"], c, side))
-    mapped = _sample(images.float(), x, y)
+    mapped = _sample(images.float(), *_affine_places(draws["corners"], c, side))
     fields = gaussian(draws["fields"], c.sigma, truncate=3.0, mode="reflect")
     place = torch.arange(side, dtype=torch.float32, device=images.device)
     last = side - 0.5
@@ -92,6 +97,5 @@ def elastic_transform(images: Tensor, c: Elastic, draws: Draws) -> Tensor:
     for field, start in ((fields[:, 0], place), (fields[:, 1], place[:, None])):
         target = field.mul(c.amplitude).add_(start)
         # Mirrored at the outer edges of the border pixels, -1/2 and side - 1/2.
-        target = last - (last - (target.add_(0.5).abs_().sub_(0.5))).abs_()
-        places.append(target)
+        places.append(target.add_(0.5).abs_().sub_(side).abs_().neg_().add_(last))
     return _sample(mapped, *places)
