@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 from tiny import TinyNet
 from vars_eval import evaluate
+from vars_eval.benchmark import Score
 from vars_eval.benchmarks import load
 from vars_eval.benchmarks.imagenet import LAYOUT
+from vars_eval.benchmarks.imagenet_c import SCORED_CELLS
 from vars_eval.corruptions import NAMES
 from vars_eval.data.layout import write_manifest
 
@@ -120,3 +122,12 @@ def test_the_sheet_is_a_picture(run, tmp_path, monkeypatch):
     monkeypatch.setattr("vars_eval.corruptions.sheet.NAMES", ("contrast", "pixelate", "fog"))
     assert run("corruptions", "--sheet", tmp_path / "sheet.png")[0] == 0
     assert np.asarray(Image.open(tmp_path / "sheet.png")).std() > 10
+
+
+def test_mce_is_given_for_the_whole_protocol_alone():
+    benchmark = load("imagenet-c-fly")
+    scores = {cell: Score({"top1": np.array([True, False])}, "a") for cell in (one.name for one in SCORED_CELLS)}
+    names = {column.name for column in benchmark.columns("imagenet_c_fly", scores)}
+    assert names == {"imagenet_c_fly_mce", "imagenet_c_fly_mean_err"}
+    for prefix in ("imagenet_c_fly_no_jpeg", "imagenet_c_fly_small"):
+        assert {column.name for column in benchmark.columns(prefix, scores)} == {f"{prefix}_mean_err"}

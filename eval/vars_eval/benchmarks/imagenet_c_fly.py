@@ -71,6 +71,7 @@ class ImageNetCFly(ImageNetC):
         """A cell's score does not depend on which other cells are scored, so `extra` and `only` are not part of it."""
         return {
             **super().protocol(),
+            "mce": "mean over 15 corruptions of mean error / AlexNet's mean error on the released pictures",
             "corruptions": f"made from clean pictures, seeded by (seed, image, corruption, severity); {NATIVE}-pixel "
             "lengths scaled by size / 224; cut to 8 bits",
             "jpeg85": self.jpeg85,
