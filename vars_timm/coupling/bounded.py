@@ -81,6 +81,10 @@ class BoundedBlock(PreActBlock):
         """L of f in eval, before the correction, by the certificate ("fft") or by the power iteration as it stands."""
         return self._norms(self._deployed(), bound)
 
+    def deployed_factor(self) -> Tensor:
+        """What f is multiplied by in eval, by the block's own bound."""
+        return corrective_factor(self.lipschitz(self.bound), self.mu)
+
     @torch.no_grad()
     def refine(self, num_iter: int = 100) -> None:
         """Advance the power iterations for the block as it is in eval."""

@@ -2,20 +2,18 @@
 
 import hashlib
 import json
-import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vars_timm.coupling.digitclutter import CANVAS, SIDE, draw_scene, font_path
+from vars_timm.coupling.files import whole_file
 
 # Images that a process renders at a time.
 CHUNK = 256
@@ -92,7 +90,7 @@ def cached_scenes(folder: Path, num_digits: int, split: str, count: int, *, seed
         if int(path.stem.removeprefix(stem)) >= count:
             return _load(path, count)
     scenes = make_scenes(num_digits, split, count, seed=seed, workers=workers)
-    with _whole(folder / f"{stem}{count}.npz") as file:
+    with whole_file(folder / f"{stem}{count}.npz") as file:
         metadata = np.array(json.dumps(scenes.metadata))
         np.savez(file, images=scenes.images, digits=scenes.digits, visible=scenes.visible, metadata=metadata)
     return scenes
@@ -112,15 +110,3 @@ def _render_chunk(num_digits: int, split: str, count: int, seed: int, canvas: in
     images = np.stack([scene.image for scene in scenes])
     assert images.shape[1:] == (SIDE, SIDE)
     return [images, np.stack([scene.digits for scene in scenes]), np.stack([scene.visible for scene in scenes])]
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file that appears when all of it is written."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        try:
-            yield file
-        except BaseException:
-            Path(file.name).unlink()
-            raise
-    Path(file.name).replace(path)
