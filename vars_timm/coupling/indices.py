@@ -31,7 +31,7 @@ def convergence_index(readout: Sequence[float], chance: float, final: float) -> 
     Returns:
         nan where chance and final are closer than 0.01, or with a single block.
 
-    >>> convergence_index([0.9, 0.5, 0.1], chance=0.9, final=0.1)
+    >>> convergence_index([1.0, 0.5, 0.0], chance=1.0, final=0.0)
     0.5
     """
     return _over(_area([chance - error for error in readout]), len(readout) - 1, chance - final)
@@ -45,7 +45,7 @@ def recurrence_index(drop: Sequence[float], chance: float, final: float) -> floa
         chance: Error of guessing.
         final: Error of the unperturbed network.
 
-    >>> recurrence_index([0.9, 0.1, 0.1], chance=0.9, final=0.1)
+    >>> recurrence_index([1.0, 0.0, 0.0], chance=1.0, final=0.0)
     0.75
     """
     return 1 - _over(_area([error - drop[-1] for error in drop]), len(drop) - 1, chance - final)
@@ -59,7 +59,7 @@ def divergence_index(extra: Sequence[float], chance: float, final: float) -> flo
         chance: Error of guessing.
         final: Error of the unperturbed network.
 
-    >>> divergence_index([0.1, 0.1, 0.9], chance=0.9, final=0.1)
+    >>> divergence_index([0.0, 0.0, 1.0], chance=1.0, final=0.0)
     0.25
     """
     return _over(_area([error - final for error in extra]), len(extra) - 1, chance - final)
