@@ -1,4 +1,4 @@
-"""What gradient coupling costs: CPU time of the mixing, as a share of a training step of the 3 x 16 ResNet.
+"""What coupling costs: CPU time of mixing beside a step of the 3 x 16 ResNet; the indices in units of forward passes.
 
 python scripts/bench_coupling.py --channels 16 --batch-size 8 --steps 7
 """
@@ -8,6 +8,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 try:
@@ -17,8 +18,9 @@ except ImportError:
 
 import torch
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
-from vars_timm.coupling import CoupledResNet, Coupling
+from vars_timm.coupling import CoupledResNet, Coupling, perturb
 
 
 def cpu_time(work: Callable[[], object]) -> float:
@@ -26,6 +28,20 @@ def cpu_time(work: Callable[[], object]) -> float:
     start = time.process_time()
     work()
     return 1e3 * (time.process_time() - start)
+
+
+def flops(work: Callable[[], object]) -> int:
+    """Floating-point operations of a call."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        work()
+    return counter.get_total_flops()
+
+
+def passes_of_indices(num_stages: int, channels: int) -> float:
+    """Cost of all three indices of all stages, in forward passes."""
+    model = CoupledResNet(channels=channels, num_stages=num_stages).eval()
+    x, y = torch.randn(1, 3, 32, 32), torch.zeros(1, dtype=torch.long)
+    return flops(lambda: perturb(model, [(x, y)], stages=model.blocks())) / flops(lambda: model(x))
 
 
 def main() -> None:
@@ -60,13 +76,16 @@ def main() -> None:
     for _ in range(arguments.steps):
         times["plain step"].append(cpu_time(step))
         for kernel in couplings:
-            times[kernel].append(cpu_time(lambda kernel=kernel: mix(kernel)))  # type: ignore[misc]
+            times[kernel].append(cpu_time(partial(mix, kernel)))
     medians = {name: statistics.median(values) for name, values in times.items()}
     plain = medians["plain step"]
     print(f"{arguments.channels} channels, batch {arguments.batch_size}, one thread, median of {arguments.steps}")
     for name, median in medians.items():
         share = "" if name == "plain step" else f"  {100 * median / plain:5.2f} % of a step"
         print(f"{name:<12}{median:9.2f} ms CPU{share}")
+    for num_stages in (3, 1):
+        passes = passes_of_indices(num_stages, arguments.channels)
+        print(f"indices of {num_stages} x 16 blocks: {passes:.1f} forward passes, {passes / num_stages:.1f} a stage")
 
 
 if __name__ == "__main__":
