@@ -15,6 +15,7 @@ from vars_timm.coupling.kernels import triangular_kernel, uniform_kernel
 from vars_timm.coupling.perturbation import perturb
 from vars_timm.coupling.resnet import CoupledResNet
 from vars_timm.coupling.stages import find_stages
+from vars_timm.coupling.steps import perturb_steps
 from vars_timm.coupling.tasks import OneClass, SetOf
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "effective_parameters",
     "find_stages",
     "perturb",
+    "perturb_steps",
     "recurrence_index",
     "share_initialisation_",
     "triangular_kernel",

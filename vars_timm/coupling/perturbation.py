@@ -1,6 +1,6 @@
 """Curves of a network under early read-out, dropped blocks and repeated last blocks, at the cost of the tails only."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +18,8 @@ from vars_timm.coupling.tasks import OneClass, Task
 
 READOUT, DROP, EXTRA = KINDS = ("readout", "drop", "extra")
 METRICS = ("error", "disagreement", "loss", "distance")
+# (stage, kind, position), the change of the stage's output, and the logits.
+Perturbed = tuple[tuple[int, str, int], Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -125,8 +127,41 @@ def perturb(
     Raises:
         ValueError: If there are no images, extra is negative, or the model has no such stages.
     """
+    depths: list[int] = []
+
+    def perturbed(run: Unrolled) -> Iterator[Perturbed]:
+        depths[:] = map(len, run.stages)
+        return _perturbed_blocks(run, extra)
+
+    return collect(model, batches, perturbed, depths, stages=stages, extra=extra, task=task, chance=chance)
+
+
+@torch.no_grad()
+def collect(
+    model: nn.Module,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    perturbed: Callable[[Unrolled], Iterator[Perturbed]],
+    depths: Sequence[int],
+    *,
+    stages: Sequence[Blocks] | None,
+    extra: int,
+    task: Task | None,
+    chance: float | None,
+) -> Perturbations:
+    """Means over all images of what perturbations do.
+
+    Args:
+        model: As in `perturb`, and so are batches, stages, extra, task, chance and what is raised.
+        batches: Images and targets.
+        perturbed: The perturbations of a batch.
+        depths: Number of positions of each curve of read-outs and drops, known after the first batch.
+        stages: The blocks of each stage.
+        extra: Number of further applications.
+        task: How logits are scored.
+        chance: Error of guessing.
+    """
     if extra < 0:
-        raise ValueError(f"extra must be 0 or more applications of a last block, got {extra}")
+        raise ValueError(f"extra must be 0 or more further applications, got {extra}")
     scored = OneClass() if task is None else task
     training = model.training
     model.eval()
@@ -140,20 +175,20 @@ def perturb(
             base = scored.predict(run.logits)
             total[0] += scored.error(base, target).sum().item()
             total[1] += scored.loss(run.logits, target).double().sum().item()
-            for key, z, logits in _perturbed(run, extra):
+            for key, change, logits in perturbed(run):
                 predicted = scored.predict(logits)
                 parts = (
                     scored.error(predicted, target),
                     scored.error(predicted, base),
                     scored.loss(logits, target),
-                    (z - run.states[key[0]][-1]).flatten(1).norm(dim=1),
+                    change.flatten(1).norm(dim=1),
                 )
                 entry = sums.setdefault(key, [0.0] * len(METRICS))
                 for index, part in enumerate(parts):
                     entry[index] += part.double().sum().item()
     finally:
         model.train(training)
-    if stages is None or not num_images:
+    if not num_images:
         raise ValueError("there are no images to perturb the model on; pass at least one batch")
 
     def curve(stage: int, kind: str, indices: Iterable[int]) -> Curve:
@@ -162,33 +197,32 @@ def perturb(
 
     curves = [
         StageCurves(
-            curve(stage, READOUT, range(1, len(blocks) + 1)),
-            curve(stage, DROP, range(1, len(blocks) + 1)),
+            curve(stage, READOUT, range(1, depth + 1)),
+            curve(stage, DROP, range(1, depth + 1)),
             curve(stage, EXTRA, range(extra + 1)),
         )
-        for stage, blocks in enumerate(stages)
+        for stage, depth in enumerate(depths)
     ]
     guess = scored.chance(num_classes) if chance is None else chance
     return Perturbations(curves, total[0] / num_images, total[1] / num_images, guess, num_images)
 
 
-def _perturbed(run: Unrolled, extra: int) -> Iterator[tuple[tuple[int, str, int], Tensor, Tensor]]:
-    """(stage, kind, position), the stage's output and the logits, for every perturbation."""
+def _perturbed_blocks(run: Unrolled, extra: int) -> Iterator[Perturbed]:
     for stage, states in enumerate(run.states):
-        depth = len(states) - 1
-        yield (stage, READOUT, depth), states[depth], run.logits
-        yield (stage, EXTRA, 0), states[depth], run.logits
+        depth, last = len(states) - 1, states[-1]
+        yield (stage, READOUT, depth), torch.zeros_like(last), run.logits
+        yield (stage, EXTRA, 0), torch.zeros_like(last), run.logits
         for k in range(1, depth):
             logits = run.tail(stage, states[k])
-            yield (stage, READOUT, k), states[k], logits
+            yield (stage, READOUT, k), states[k] - last, logits
             if k == depth - 1:  # to drop the last block is to stop in front of it
-                yield (stage, DROP, depth), states[k], logits
+                yield (stage, DROP, depth), states[k] - last, logits
         for t in range(1, depth):
             z = states[t - 1]
             for index in range(t, depth):
                 z = run.step(stage, index, z)
-            yield (stage, DROP, t), z, run.tail(stage, z)
-        z = states[depth]
+            yield (stage, DROP, t), z - last, run.tail(stage, z)
+        z = last
         for a in range(1, extra + 1):
             z = run.step(stage, depth - 1, z)
-            yield (stage, EXTRA, a), z, run.tail(stage, z)
+            yield (stage, EXTRA, a), z - last, run.tail(stage, z)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 import vars_timm  # noqa: F401
-from vars_timm.coupling import CoupledResNet, OneClass, SetOf, find_stages, perturb
+from vars_timm.coupling import CoupledResNet, OneClass, SetOf, find_stages, perturb, perturb_steps
 from vars_timm.coupling.blocks import PreActBlock
 
 EXTRA = 3
@@ -206,6 +206,31 @@ def test_wrong_use():
         perturb(model, data, stages=[blocks[::-1]])
     with pytest.raises(ValueError, match="no stage of equal residual blocks was found in Linear"):
         find_stages(nn.Linear(4, 2), torch.zeros(1, 4))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["deit_tiny_vars_d", "deit_tiny_vars_sd"])
+def test_steps_of_a_recurrent_layer(name):
+    model = timm.create_model(name, img_size=64, depth=2, embed_dim=64, num_classes=5, num_steps=3).eval()
+    x, y = torch.randn(4, 3, 64, 64), torch.randint(5, (4,))
+    result = perturb_steps(model, [(x, y)], extra=2, chance=2.0)
+    assert len(result.stages) == 2
+    for block, curves in zip(model.blocks, result.stages, strict=True):
+        losses = []
+        for count in range(1, 6):
+            block.attn.num_steps = count
+            losses.append(F.cross_entropy(model(x), y).item())
+        block.attn.num_steps = 3
+        assert curves.readout.loss == pytest.approx(losses[:3], rel=1e-4)
+        assert curves.extra.loss == pytest.approx(losses[2:], rel=1e-4)
+        assert curves.drop.loss == pytest.approx([losses[1]] * 3, rel=1e-4)
+        assert curves.readout.distance[2] == 0
+        assert curves.readout.distance[0] > curves.readout.distance[1] > 0
+    assert [stage.recurrence for stage in result.indices()] == [1, 1]
+    with pytest.raises(ValueError, match="no block of VisionTransformer has a layer with num_steps"):
+        perturb_steps(vit(), [(torch.randn(1, 3, 32, 32), y[:1])])
+    with pytest.raises(ValueError, match="at least 2 steps"):
+        perturb_steps(timm.create_model(name, img_size=64, depth=2, num_steps=1), [(x, y)])
 
 
 def test_tasks():
