@@ -8,8 +8,10 @@ from torch import Tensor
 
 from vars_timm.fixed_point.iterate import iterate
 from vars_timm.fixed_point.jacobian import pull, rows
-from vars_timm.fixed_point.solvers import Anderson
-from vars_timm.fixed_point.types import Map
+from vars_timm.fixed_point.solvers import Anderson, Picard
+
+TINY = 16  # entries a sample for which a factorisation costs less than a series
+SERIES = 100  # terms of I + J + J J + ... that are tried first; in float32 enough up to a spectral radius near 0.85
 
 
 class Linearised:
@@ -18,7 +20,7 @@ class Linearised:
     Args:
         fz: f(z) with the history that leads to z, (samples, entries).
         z: The point, (samples, entries).
-        dense_up_to: Factorise the matrices of up to this many entries a sample; iterate on larger ones.
+        dense_up_to: Where the series fails, factorise the matrices of up to this many entries a sample.
         tol: Where the iteration stops, relative to the right-hand side.
         max_steps: Bound on the iteration.
     """
@@ -26,13 +28,11 @@ class Linearised:
     def __init__(self, fz: Tensor, z: Tensor, dense_up_to: int, tol: float, max_steps: int) -> None:
         self.fz, self.z = fz, z
         self.dense = z.shape[1] <= dense_up_to
-        self.tol, self.max_steps = max(tol, 8 * torch.finfo(z.dtype).eps), max_steps
+        self.tol, self.max_steps = max(tol, 4 * torch.finfo(z.dtype).eps), max_steps
 
     @cached_property
-    def _factors(self) -> tuple[Tensor, Tensor]:
-        matrix = torch.eye(self.z.shape[1], dtype=self.z.dtype, device=self.z.device) - rows(self.fz, self.z)
-        factors, pivots, _ = torch.linalg.lu_factor_ex(matrix)
-        return factors, pivots
+    def _matrix(self) -> Tensor:
+        return torch.eye(self.z.shape[1], dtype=self.z.dtype, device=self.z.device) - rows(self.fz, self.z)
 
     def transposed(self, v: Tensor, record: bool = False) -> Tensor:
         """J^T v."""
@@ -47,23 +47,40 @@ class Linearised:
     def solve(self, right: Tensor, transpose: bool) -> Tensor:
         """The x of (I - J^T) x = right, or of (I - J) x = right: (samples, entries) -> (samples, entries)."""
         with torch.no_grad():
-            if self.dense:
-                found: Tensor = torch.linalg.lu_solve(*self._factors, right[:, :, None], adjoint=transpose)
-                return found[:, :, 0]
-            return self._iterate(right, self.transposed if transpose else self.forward)
+            if self.dense and self.z.shape[1] <= TINY:
+                return self._direct(slice(None), right, transpose)
+            size = right.abs().amax(dim=1, keepdim=True)
+            unit = right / torch.where(size > 0, size, 1)
+            times_j = self.transposed if transpose else self.forward
 
-    def _iterate(self, right: Tensor, times_j: Map) -> Tensor:
-        size = right.abs().amax(dim=1, keepdim=True)
-        unit = right / torch.where(size > 0, size, 1)
-        eps = torch.finfo(right.dtype).eps
-        x, _, rest = iterate(lambda x: unit + times_j(x), unit, Anderson(memory=10), self.tol, self.max_steps)
-        wrong = int((~(rest <= max(self.tol, 1000 * eps))).sum())
+            def update(x: Tensor) -> Tensor:
+                return unit + times_j(x)
+
+            x, _, rest = iterate(update, unit, Picard(), self.tol, SERIES)
+            left = ~(rest <= self.tol)
+            if not bool(left.any()):
+                return x * size
+            if self.dense:
+                x[left] = self._direct(left, unit[left], transpose)
+                return x * size
+            # A series that diverges is no start.
+            x = torch.where(left[:, None] & ~(rest[:, None] <= 1), unit, x)
+            x, _, rest = iterate(update, x, Anderson(memory=10), self.tol, self.max_steps)
+            self._warn(rest)
+            return x * size
+
+    def _direct(self, samples: Tensor | slice, right: Tensor, transpose: bool) -> Tensor:
+        matrix = self._matrix[samples]
+        found: Tensor = torch.linalg.solve_ex(matrix.mT if transpose else matrix, right[:, :, None])[0]
+        return found[:, :, 0]
+
+    def _warn(self, rest: Tensor) -> None:
+        wrong = int((~(rest <= max(self.tol, 1000 * torch.finfo(rest.dtype).eps))).sum())
         if wrong:
             warnings.warn(
-                f"The gradient of {wrong} of {len(right)} samples is inexact: its linear equations were not solved to "
+                f"The gradient of {wrong} of {len(rest)} samples is inexact: its linear equations were not solved to "
                 f"{self.tol:.0e} in {self.max_steps} steps; try a larger max_steps or dense_up_to of Implicit, and "
                 "check that the samples converged.",
                 RuntimeWarning,
                 stacklevel=2,
             )
-        return x * size

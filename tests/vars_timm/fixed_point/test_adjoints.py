@@ -128,6 +128,28 @@ def test_samples_of_several_batch_axes():
     assert_close(grad(solution.value.square().sum(), w), grad(z.square().sum(), w), rtol=1e-11, atol=1e-13)
 
 
+@pytest.mark.parametrize("adjoint", EXACT, ids=repr)
+def test_where_the_series_diverges(adjoint):
+    """Some samples contract and some do not, J = -2.5 in one direction: LU or Anderson finish the latter."""
+    size = 24
+    basis = torch.linalg.qr(torch.randn(size, size, dtype=DOUBLE))[0]
+    eigenvalues = torch.linspace(-2.5, 0.6, size, dtype=DOUBLE)
+    w = (basis @ eigenvalues.diag() @ basis.T).requires_grad_()
+    gain = torch.tensor([[0.1], [1.0], [0.3], [1.0]], dtype=DOUBLE)
+    b, above = torch.randn(4, size, dtype=DOUBLE, requires_grad=True), torch.randn(4, size, dtype=DOUBLE)
+    solution = solve(lambda z: gain * (z @ w.T) + b, torch.zeros(4, size, dtype=DOUBLE), solver=Picard(0.4), tol=1e-10,
+                     adjoint=adjoint, max_steps=500, polish=1)  # fmt: skip
+    assert solution.converged.all()
+    matrix = torch.eye(size, dtype=DOUBLE) - gain[:, :, None] * w
+    expected = torch.linalg.solve(matrix, b[:, :, None])[:, :, 0]
+    assert_close(solution.value, expected)
+    found = grad((solution.value * above).sum(), [w, b], create_graph=True)
+    wanted = grad((expected * above).sum(), [w, b], create_graph=True)
+    assert_close(found, wanted, rtol=1e-9, atol=1e-11)
+    second = [grad(sum(g.square().sum() for g in first), [w, b]) for first in (found, wanted)]
+    assert_close(*second, rtol=1e-8, atol=1e-10)
+
+
 @pytest.mark.parametrize("case", [5], indirect=True)
 @pytest.mark.parametrize("steps", [1, 2, 7])
 def test_truncated_is_the_cut_series(case, steps):

@@ -21,13 +21,14 @@ class Implicit:
     everything that f uses, arguments as well as closed-over tensors.
 
     Attributes:
-        dense_up_to: Samples of up to this many entries are solved by LU factorisation, larger ones by Anderson
-            acceleration, which needs products with J only.
-        tol: Where that iteration stops, relative to the incoming gradient; at least 8 units of rounding.
-        max_steps: Bound on that iteration; a warning says if it is reached.
+        dense_up_to: Where a hundred terms of the series I + J + J J + ... do not solve the linear equations, samples
+            of up to this many entries are solved by LU factorisation, larger ones by Anderson acceleration, which
+            needs products with J only.
+        tol: Where series and acceleration stop, relative to the incoming gradient; at least 4 units of rounding.
+        max_steps: Bound on the acceleration; a warning says if it is reached.
     """
 
-    dense_up_to: int = 64
+    dense_up_to: int = 256
     tol: float = 1e-14
     max_steps: int = 200
     name: ClassVar[str] = "implicit"

@@ -1,0 +1,163 @@
+"""CPU time and gradient error of the fixed-point core beside torchdeq, and what a solve keeps in memory.
+
+`python scripts/bench_implicit.py` solves z = sigmoid(W z + drive) in float32. Errors are the largest over the gradients
+by W, Q and T, relative to the largest entry, against a solution in float64 to 1e-13. The methods take turns; times are
+medians of CPU time on one thread. Without torchdeq (`pip install torchdeq`) its rows are left out.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from vars_timm.fixed_point import RK4, Anderson, Implicit, Picard, Solver, solve
+
+Equation = Callable[[Tensor], Tensor]
+Method = Callable[[Equation, Tensor], Tensor]
+
+
+def ours(solver: Solver, adjoint: Implicit | str, **options: float) -> Method:
+    """The core of this package."""
+    return lambda f, start: solve(f, start, solver=solver, adjoint=adjoint, **options).value
+
+
+def theirs(steps: int, tol: float, solver: str) -> Method:
+    """The implicit mode of torchdeq."""
+    from torchdeq import get_deq
+
+    deq = get_deq(ift=True, f_solver=solver, b_solver=solver, f_max_iter=steps, b_max_iter=steps, f_tol=tol, b_tol=tol)
+    return lambda f, start: deq(f, start)[0][-1]
+
+
+def methods() -> dict[str, Method]:
+    """Name -> method."""
+    limit = {"tol": 2.5e-7, "max_steps": 100}
+    found = {
+        "Picard, implicit": ours(Picard(), Implicit(), **limit),
+        "Anderson, implicit": ours(Anderson(), Implicit(), **limit),
+        "RK4 h=1, implicit": ours(RK4(), Implicit(), **limit),
+        "Picard, unrolled": ours(Picard(), "unrolled", tol=0, max_steps=60),
+    }
+    try:
+        found |= {
+            "torchdeq fixed point, 60 steps, 1e-7": theirs(60, 1e-7, "fixed_point_iter"),
+            "torchdeq fixed point, 120 steps, 1e-7": theirs(120, 1e-7, "fixed_point_iter"),
+            "torchdeq Anderson, 30 steps, 1e-6": theirs(30, 1e-6, "anderson"),
+            "torchdeq Broyden, 30 steps, 1e-6": theirs(30, 1e-6, "broyden"),
+        }
+    except ImportError:
+        print("torchdeq is not installed: its rows are left out (pip install torchdeq)")
+    return found
+
+
+class Problem:
+    """Weights, inputs and the gradient that comes from above, for one spectral radius of D W."""
+
+    def __init__(self, batch: int, size: int, radius: float, seed: int) -> None:
+        generator = torch.Generator().manual_seed(seed)
+
+        def normal(*shape: int) -> Tensor:
+            return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+        self.w, self.q, self.t = normal(size, size) / size**0.5, normal(size, size) / size**0.5, normal(size) / 2
+        self.x, self.above = normal(batch, size), normal(batch, size)
+        for _ in range(20):  # the radius at the equilibrium depends on W through D, but mildly
+            self.w *= radius / self.radius()
+
+    def radius(self) -> float:
+        """Mean over 32 samples of the spectral radius of D W at the equilibrium."""
+        drive = self.x[:32] @ self.q.T + self.t
+        with torch.no_grad():
+            y = solve(lambda z: (z @ self.w.T + drive).sigmoid(), torch.zeros_like(drive), solver=RK4(), tol=1e-9).value
+        return float(torch.linalg.eigvals((y * (1 - y))[:, :, None] * self.w).abs().amax(1).mean())
+
+    def run(self, method: Method, dtype: torch.dtype = torch.float32) -> tuple[list[Tensor], float, float]:
+        """Gradients by W, Q and T, and CPU seconds of forward and backward."""
+        w, q, t = (v.to(dtype, copy=True).requires_grad_() for v in (self.w, self.q, self.t))
+        x, above = self.x.to(dtype), self.above.to(dtype)
+        start = torch.zeros_like(above)
+        begin = time.process_time()
+        drive = torch.addmm(t, x, q.T)
+        value = method(lambda z: torch.addmm(drive, z, w.T).sigmoid(), start)
+        middle = time.process_time()
+        gradients = torch.autograd.grad(value, (w, q, t), above)
+        return list(gradients), middle - begin, time.process_time() - middle
+
+
+def compare(batch: int, size: int, radius: float, repeats: int, seed: int) -> None:
+    """Print a table of all methods."""
+    problem = Problem(batch, size, radius, seed)
+    exact, _, _ = problem.run(ours(Anderson(), Implicit(), tol=1e-13, max_steps=500), torch.float64)
+    found = methods()
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in found}
+    errors = {}
+    for _ in range(repeats):
+        for name, method in found.items():
+            gradients, forward, backward = problem.run(method)
+            times[name].append((forward, backward))
+            pairs = zip(gradients, exact, strict=True)
+            errors[name] = max(float((g - e).abs().max() / e.abs().max()) for g, e in pairs)
+    print(f"\n{batch} samples of {size} neurons, spectral radius of D W {problem.radius():.2f}\n")
+    print("| method | forward (ms) | backward (ms) | both (ms) | gradient error |\n|---|---:|---:|---:|---:|")
+    for name, pairs in times.items():
+        forward, backward = (1000 * statistics.median(part) for part in zip(*pairs, strict=True))
+        both = 1000 * statistics.median(f + b for f, b in pairs)
+        print(f"| {name} | {forward:.0f} | {backward:.0f} | {both:.0f} | {errors[name]:.0e} |")
+
+
+def memory(batch: int, size: int, seed: int) -> None:
+    """Print what the graph keeps, by the number of steps."""
+    print("\n| adjoint | kept after 10 steps (MiB) | 100 | 1000 |\n|---|---:|---:|---:|")
+    problem = Problem(batch, size, 0.5, seed)
+    for adjoint in ("implicit", "truncated", "semi", "unrolled"):
+        kept = []
+        for steps in (10, 100, 1000):
+            found: dict[int, int] = {}
+
+            def pack(tensor: Tensor, found: dict[int, int] = found) -> Tensor:
+                found[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+                return tensor.detach()
+
+            with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+                w = problem.w.float().requires_grad_()
+                drive = (problem.x @ problem.q.T + problem.t).float()
+                value = solve(
+                    lambda z, w=w, drive=drive: torch.addmm(drive, z, w.T).sigmoid(),
+                    torch.zeros_like(drive),
+                    adjoint=adjoint,
+                    tol=0,
+                    max_steps=steps,
+                ).value
+            kept.append(f"{sum(found.values()) / 2**20:.2f}")
+            del value
+        print(f"| {adjoint} | {' | '.join(kept)} |")
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--batch", type=int, default=1024, help="samples")
+    parser.add_argument("--size", type=int, default=64, help="neurons")
+    parser.add_argument(
+        "--radius", type=float, nargs="+", default=[0.4, 0.7, 0.9], help="spectral radii of D W, below 1"
+    )
+    parser.add_argument("--repeats", type=int, default=5, help="turns of which the median is taken")
+    parser.add_argument("--seed", type=int, default=0, help="of weights and inputs")
+    given = parser.parse_args()
+    if min(given.batch, given.size, given.repeats) < 1 or not all(0 < r < 1 for r in given.radius):
+        parser.error("expected a batch, size and repeats of 1 or more, and radii between 0 and 1")
+    torch.set_num_threads(1)
+    for radius in given.radius:
+        compare(given.batch, given.size, radius, given.repeats, given.seed)
+    memory(given.batch, given.size, given.seed)
+
+
+if __name__ == "__main__":
+    main()
