@@ -43,9 +43,9 @@ def bench_mixers(args: argparse.Namespace) -> None:
             ratio = f"{times['literal'] / times[name]:.2f}" if "literal" in times else ""
             compiled = f" (compiled {times['compiled']:.1f})" if args.compile else ""
             cells += [f"{times[name]:.1f}{compiled}", ratio]
-        memory = [f"{peak_mebibytes(mixer_step, name, False, args.device, device=args.device):.0f}"]
+        memory = [f"{peak_mebibytes(mixer_step(name, False, args.device), args.device):.0f}"]
         literal = name in LITERAL
-        memory += [f"{peak_mebibytes(mixer_step, name, True, args.device, device=args.device):.0f}" if literal else ""]
+        memory += [f"{peak_mebibytes(mixer_step(name, True, args.device), args.device):.0f}" if literal else ""]
         gap = ["", ""]
         if literal:
             largest, left_out = difference(mixer(x).detach(), LITERAL[name](mixer, x).detach())

@@ -1,13 +1,13 @@
 """Time and memory of one training step or forward pass, candidates taking turns so that all see the same machine."""
 
-import multiprocessing
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
 
 Step = Callable[[], object]
 
@@ -45,22 +45,20 @@ def medians(steps: Mapping[str, Step], repeats: int, device: str) -> dict[str, f
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def peak_mebibytes(build: Callable[..., Step], *args: object, device: str) -> float:
-    """What a step needs beyond what was there before it, after a first step has set up the libraries.
-
-    On a CPU (Linux) it is the growth of the resident memory of a fresh process, whose first step has a batch of one.
-    """
+def peak_mebibytes(step: Step, device: str) -> float:
+    """The largest sum of tensors that a step holds at once, beyond those that were there before it."""
+    step()
     if device == "cuda":
-        step = build(*args)
-        step()
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
         step()
         torch.cuda.synchronize()
         return (torch.cuda.max_memory_allocated() - before) / 2**20
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_resident_growth, (build, args))
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        step()
+    events = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]
+    return max(accumulate(e.nbytes() for e in sorted(events, key=lambda e: e.start_ns()))) / 2**20
 
 
 def difference(ours: Tensor, theirs: Tensor) -> tuple[float, float]:
@@ -71,22 +69,6 @@ def difference(ours: Tensor, theirs: Tensor) -> tuple[float, float]:
     relative = (ours - theirs).abs() / theirs.abs().max()
     crossed = relative > 1e-5
     return float(relative[~crossed].max()), float(crossed.double().mean())
-
-
-def _resident_growth(build: Callable[..., Step], args: tuple[object, ...]) -> float:
-    torch.set_num_threads(1)
-    build(*args, 1)()
-    step = build(*args)
-    # Linux then counts the peak from here on.
-    Path("/proc/self/clear_refs").write_text("5")
-    before = _status_kibibytes("VmRSS")
-    step()
-    return (_status_kibibytes("VmHWM") - before) / 2**10
-
-
-def _status_kibibytes(field: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(field))
 
 
 def _module(forward: Callable[[Tensor], Tensor]) -> nn.Module:

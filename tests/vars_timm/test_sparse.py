@@ -103,3 +103,11 @@ def test_ista_finds_the_minimum_of_the_lasso():
     assert 0 < active.sum() < 5
     assert_close(slope[active], -t * u[active].sign())
     assert (slope[~active].abs() <= t).all()
+
+
+def test_gradient_of_the_soft_threshold():
+    z = torch.tensor([-3.0, -0.5, 0.25, 2.0], dtype=torch.float64, requires_grad=True)
+    t = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(soft_threshold, (z, t))
+    with torch.no_grad():
+        assert torch.equal(soft_threshold(z, t), soft_threshold(z.requires_grad_(), t).detach())
