@@ -1,10 +1,13 @@
 """Figures of a sweep, named by those of the papers (v1: ICLR submission, v2: PLoS ONE)."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from vars_timm.coupling.recipes import Run
 
 Row = dict[str, Any]
 INDICES = ("convergence", "recurrence", "divergence")
@@ -31,16 +34,26 @@ def figures(rows: Sequence[Row], results: Sequence[dict[str, Any]], out: Path) -
         Paths of the PNG files.
     """
     paths = []
-    for data in sorted({row["data"] for row in rows}):
-        for form in sorted({row["form"] for row in rows if row["data"] == data}):
-            some = [row for row in rows if (row["data"], row["form"]) == (data, form)]
-            for name, (columns, title) in AGAINST_LAM.items():
-                paths.append(_against_lam(some, columns, f"{data}, {form}: {title}", out / f"{name}_{data}_{form}.png"))
-            paths.append(_error_against(some, f"{data}, {form}", out / f"v2_fig3c_{data}_{form}.png"))
-            chosen = [result for result in results if (result["run"]["data"], result["run"]["form"]) == (data, form)]
-            paths.append(_training(chosen, f"{data}, {form}", out / f"v1_fig5_training_{data}_{form}.png"))
-            paths.append(_perturbations(chosen, f"{data}, {form}", out / f"v2_fig2a_{data}_{form}.png"))
+    for name, form in sorted({(setting(row), row["form"]) for row in rows}):
+        some = [row for row in rows if (setting(row), row["form"]) == (name, form)]
+        chosen = [result for result in results if (setting(result["run"]), result["run"]["form"]) == (name, form)]
+        title, end = f"{name}, {form}", f"{name}_{form}.png"
+        for stem, (columns, what) in AGAINST_LAM.items():
+            paths.append(_against_lam(some, columns, f"{title}: {what}", out / f"{stem}_{end}"))
+        paths.append(_error_against(some, title, out / f"v2_fig3c_{end}"))
+        paths.append(_training(chosen, title, out / f"v1_fig5_training_{end}"))
+        paths.append(_perturbations(chosen, title, out / f"v2_fig2a_{end}"))
     return paths
+
+
+def setting(row: Row) -> str:
+    """The data set and what differs from the defaults, but for what the figures show: such as "digits,depth=8"."""
+    varied = ("data", "lam", "init", "channels", "form", "seed")
+    names = [
+        field.name for field in dataclasses.fields(Run) if field.name not in varied and row[field.name] != field.default
+    ]
+    parts = [f"{name}={row[name]:g}" if isinstance(row[name], int | float) else f"{name}={row[name]}" for name in names]
+    return ",".join([row["data"], *parts])
 
 
 def conditions(rows: Sequence[Row]) -> list[tuple[str, float]]:
