@@ -1,6 +1,7 @@
 """`python -m vars_timm.implicit neuron | xor | equilibria | pendulum | report`: the paper's experiments."""
 
 import argparse
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import fields
@@ -25,8 +26,10 @@ def main(words: list[str] | None = None) -> int:
         return one
 
     one = command("neuron", "Fig. 1: the derivative of a single neuron")
-    for option, value in (("points", 121), ("low", -8.0), ("high", 3.9), ("drive", 0.0)):
-        one.add_argument(f"--{option}", type=type(value), default=value, help="see neuron.run")
+    one.add_argument("--points", type=int, default=121, help="number of recurrent weights")
+    one.add_argument("--low", type=float, default=-8.0, help="smallest weight")
+    one.add_argument("--high", type=float, default=3.9, help="largest weight, below 4")
+    one.add_argument("--drive", type=float, default=0.0, help="Q X + T")
     one = command("xor", "Fig. 2 to 5: XOR by a single layer")
     add_fields(one, xor.Settings)
     one.add_argument("--kinds", nargs="+", choices=xor.KINDS, default=list(xor.KINDS), help="which networks")
@@ -53,13 +56,15 @@ def main(words: list[str] | None = None) -> int:
 
 
 def add_fields(parser: argparse.ArgumentParser, settings: type[Any]) -> None:
-    """An option for each field of a dataclass; tuples take several values."""
+    """An option for each field of a dataclass, with its line of the docstring as help; tuples take several values."""
+    texts = dict(re.findall(r"^ {8}(\w+): (.+(?:\n {12}.+)*)", settings.__doc__ or "", re.MULTILINE))
+    texts = {name: " ".join(text.split()).rstrip(".") for name, text in texts.items()}
     for one in fields(settings):
         value: Any = one.default
         many = isinstance(value, tuple)
         kind = type(value[0] if many else value)
         parser.add_argument(f"--{one.name.replace('_', '-')}", type=kind, default=list(value) if many else value,
-                            nargs="+" if many else None, help=f"see {settings.__module__}")  # fmt: skip
+                            nargs="+" if many else None, help=texts[one.name])  # fmt: skip
 
 
 def settings_of(kind: type[Any], given: dict[str, Any]) -> Any:

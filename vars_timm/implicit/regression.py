@@ -97,7 +97,7 @@ def test(network: nn.Module, pendulums: Tensor, settings: Settings) -> tuple[Ten
 
 
 def train(kind: str, hidden: int, data: Tensor, settings: Settings, state_file: Path) -> list[dict[str, object]]:
-    """Train all runs of a kind and size, from where an interrupted call left off.
+    """Train all runs of a kind and size, from where an interrupted or shorter call left off.
 
     Returns:
         A row for each run and test: kind, hidden, weights, epoch, run, train_mse, test_mse, unsettled.
@@ -107,10 +107,15 @@ def train(kind: str, hidden: int, data: Tensor, settings: Settings, state_file: 
     network = build(kind, hidden, settings)
     ensemble = Ensemble(network, settings.lr, settings.clip or None)
     generator, rows, epoch = torch.Generator().manual_seed(settings.seed + 1), [], 0
-    if state := load_state(state_file, asdict(settings)):
+    trajectory = {name: value for name, value in asdict(settings).items() if name != "epochs"}
+    if state := load_state(state_file, trajectory):
         ensemble.load_state_dict(state["ensemble"])
         generator.set_state(state["generator"])
         rows, epoch = state["rows"], state["epoch"]
+    if epoch > settings.epochs:
+        raise ValueError(
+            f"{state_file} has {epoch} epochs: expected at most {settings.epochs}; delete it or ask for more."
+        )
     while epoch < settings.epochs:
         total = torch.zeros(settings.runs)
         epochs = min(settings.every, settings.epochs - epoch)
@@ -128,7 +133,7 @@ def train(kind: str, hidden: int, data: Tensor, settings: Settings, state_file: 
                          "train_mse": mean[i].item(), "test_mse": error[i].item(),
                          "unsettled": unsettled[i].item()})  # fmt: skip
         state = {"ensemble": ensemble.state_dict(), "generator": generator.get_state(), "rows": rows, "epoch": epoch}
-        save_state(state_file, asdict(settings), state)
+        save_state(state_file, trajectory, state)
     return rows
 
 

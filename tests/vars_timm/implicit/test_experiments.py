@@ -205,3 +205,20 @@ def test_other_settings_do_not_go_on(tmp_path, capsys):
     assert main([*words, "--steps", "3"]) == 0
     assert main([*words, "--steps", "4"]) == 2
     assert "steps=3 there, 4 now" in capsys.readouterr().err
+
+
+def test_a_shorter_pendulum_can_be_gone_on_with(tmp_path, capsys):
+    words = ["pendulum", "--every", "1", "--kinds", "feed_forward", *SMALL]
+    assert main([*words, "--epochs", "3", "--out", str(tmp_path / "whole")]) == 0
+    for epochs in ("1", "3"):
+        assert main([*words, "--epochs", epochs, "--out", str(tmp_path / "part")]) == 0
+    assert table(tmp_path / "part" / "pendulum.csv") == table(tmp_path / "whole" / "pendulum.csv")
+    assert main([*words, "--epochs", "2", "--out", str(tmp_path / "part")]) == 2
+    assert "has 3 epochs: expected at most 2" in capsys.readouterr().err
+
+
+def test_every_option_is_explained(capsys):
+    for command in ("neuron", "xor", "equilibria", "pendulum", "report"):
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+    assert "Bound on the norm of a run's gradient; 0 for none" in " ".join(capsys.readouterr().out.split())
