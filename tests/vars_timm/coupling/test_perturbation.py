@@ -13,7 +13,7 @@ import vars_timm  # noqa: F401
 from vars_timm.coupling import CoupledResNet, OneClass, SetOf, find_stages, perturb, perturb_steps
 from vars_timm.coupling.blocks import PreActBlock
 
-EXTRA = 3
+EXTRA = 2
 
 
 def coupled(form="residual"):

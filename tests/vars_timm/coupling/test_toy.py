@@ -39,7 +39,7 @@ def test_networks_learn():
     z = draw(200)
     untrained = errors(trained("recurrent", steps=1, seed=0).trajectory(ALPHA * z), z)[-1]
     for kind in ("feed-forward", "residual", "recurrent"):
-        solver = trained(kind, steps=60, seed=0)
+        solver = trained(kind, steps=40, seed=0)
         assert errors(solver.trajectory(ALPHA * z), z)[-1] < untrained / 2
         weights = {id(block) for block in solver.blocks}
         assert len(weights) == (1 if kind == "recurrent" else 10)
