@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from vars_timm.coupling.bounded import BOUNDS
 from vars_timm.coupling.couple import KERNELS, couple
 from vars_timm.coupling.data import SIZES, Data
 from vars_timm.coupling.kernels import check_lam
@@ -63,6 +64,7 @@ class Run:
         start: Late coupling: blocks in front that stay free.
         gamma: BatchNorm's scale at initialisation.
         mu: Bound of the convergent forms.
+        bound: power or fft, see BoundedBlock.
         bound_start: Blocks in front that are not bounded.
         seed: Of the initialisation and of the order of the images.
         recipe: Name of the schedule; "" for that of the data set.
@@ -83,6 +85,7 @@ class Run:
     start: int = 0
     gamma: float = 1.0
     mu: float = 0.95
+    bound: str = "power"
     bound_start: int = 0
     seed: int = 0
     recipe: str = ""
@@ -92,7 +95,14 @@ class Run:
 
     def __post_init__(self) -> None:
         check_lam(self.lam)
-        known = {"data": SIZES, "form": FORMS, "init": INITS, "kernel": KERNELS, "recipe": ("", *RECIPES)}
+        known = {
+            "data": SIZES,
+            "form": FORMS,
+            "init": INITS,
+            "kernel": KERNELS,
+            "bound": BOUNDS,
+            "recipe": ("", *RECIPES),
+        }
         for name, values in known.items():
             if getattr(self, name) not in values:
                 raise ValueError(
@@ -130,9 +140,9 @@ class Run:
         """The network, drawn from the seed."""
         torch.manual_seed(self.seed)
         channels, height, width = data.image_shape
-        bounded: dict[str, Any] = (
-            {} if self.form == "residual" else {"img_size": (height, width), "bound_start": self.bound_start}
-        )
+        bounded: dict[str, Any] = {}
+        if self.form != "residual":
+            bounded = {"img_size": (height, width), "bound": self.bound, "bound_start": self.bound_start, "mu": self.mu}
         return CoupledResNet(
             data.num_classes,
             channels,
@@ -143,7 +153,6 @@ class Run:
             init=self.init,
             start=self.start,
             gamma=self.gamma,
-            mu=self.mu,
             **bounded,
         )
 
