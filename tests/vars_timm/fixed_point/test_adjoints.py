@@ -58,8 +58,13 @@ def test_first_and_second_derivatives_are_finite_differences(adjoint):
     layer, x = Layer(3, scale=2), torch.randn(2, 3, dtype=DOUBLE, requires_grad=True)
 
     def equilibrium(w, x):
-        f = lambda z: torch.sigmoid(z @ w.T + x)  # noqa: E731
-        return solve(f, torch.zeros(2, 3, dtype=DOUBLE), solver="rk4", polish=3, adjoint=adjoint).value
+        return solve(
+            lambda z: torch.sigmoid(z @ w.T + x),
+            torch.zeros(2, 3, dtype=DOUBLE),
+            solver="rk4",
+            polish=3,
+            adjoint=adjoint,
+        ).value
 
     assert gradcheck(equilibrium, (layer.w, x))
     assert gradgradcheck(equilibrium, (layer.w, x))
