@@ -6,6 +6,7 @@ import torch
 from torch.testing import assert_close
 
 import vars_timm  # noqa: F401
+from vars_timm.mixers import create_mixer
 
 SMALL = {"img_size": (32, 16), "patch_size": 4, "embed_dim": 64, "depth": 2, "num_classes": 5}
 MODELS = {
@@ -74,3 +75,18 @@ def test_checkpointing_changes_no_gradient(name, dtype):
         torch.manual_seed(1)
         found.append(gradients(model, x, dtype))
     assert_close(*found)
+
+
+@pytest.mark.parametrize("mixer", ["performer", "vars_d", "vars_sd"])
+@pytest.mark.parametrize("formulation", ["released", "paper"])
+def test_aligned_queries_stay_in_the_range_of_float16(mixer, formulation):
+    """All tokens alike and close to one random direction: there the features of one atom are large everywhere."""
+    if mixer == "performer" and formulation == "paper":
+        pytest.skip("performer has one formulation")
+    options = {} if mixer == "performer" else {"formulation": formulation}
+    layer = create_mixer(mixer, 64, (14, 14), head_dim=64, **options)
+    with torch.no_grad():
+        layer.qkv.bias.copy_(4 * layer.rand_matrix[0, :, 0].repeat(len(layer.qkv.bias) // 64))
+        x = 0.1 * torch.randn(2, 196, 64)
+        with torch.autocast("cpu", dtype=torch.float16):
+            assert layer(x).isfinite().all()

@@ -34,7 +34,7 @@ def test_gelu_threshold():
 def test_random_features_average_to_their_kernel(similarity):
     x, y = torch.randn(2, 1, 8, dtype=torch.float64)
     projection = torch.randn(8, 200_000, dtype=torch.float64)
-    product = (random_features(x, projection, similarity) * random_features(y, projection, similarity)).mean()
+    product = (random_features(x, projection, similarity) * random_features(y, projection, similarity)).sum()
     expected = torch.cosine_similarity(x, y) if similarity == "cosine" else (x * y).sum() / 8**0.5
     assert_close(product, expected.exp().squeeze(), rtol=0.05, atol=0)
 
@@ -42,19 +42,25 @@ def test_random_features_average_to_their_kernel(similarity):
 @pytest.mark.parametrize("similarity", ["cosine", "softmax"])
 def test_random_features_of_a_zero_vector(similarity):
     features = random_features(torch.zeros(1, 4, requires_grad=True), torch.randn(4, 9), similarity)
-    assert_close(features, torch.ones(1, 9))
+    assert_close(features, torch.full((1, 9), 1 / 3))
 
 
 @pytest.mark.parametrize("similarity", ["cosine", "softmax"])
-def test_unscaled_features_are_random_features_up_to_the_scale_of_each(similarity):
+def test_unscaled_features_are_random_features_over_their_largest(similarity):
     x, projection = torch.randn(5, 4), torch.randn(4, 9)
-    ratio = unscaled_features(x, projection, similarity) / random_features(x, projection, similarity)
-    assert_close(ratio, ratio[:1].expand(5, -1))
+    features = random_features(x, projection, similarity)
+    for dims in ([-2], [-1], [-2, -1]):
+        assert_close(unscaled_features(x, projection, similarity, dims), features / features.amax(dims, keepdim=True))
 
 
-@pytest.mark.parametrize("features", [random_features, unscaled_features])
 @pytest.mark.parametrize("similarity", ["cosine", "softmax"])
-def test_gradient_of_features(features, similarity):
+@pytest.mark.parametrize("unscaled", [False, True])
+def test_gradient_of_atoms(similarity, unscaled):
+    def features(x, projection, similarity):
+        if unscaled:
+            return unscaled_features(x, projection, similarity, [-2])
+        return random_features(x, projection, similarity)
+
     x, projection = torch.randn(3, 4, dtype=torch.float64, requires_grad=True), torch.randn(4, 5, dtype=torch.float64)
     assert torch.autograd.gradcheck(lambda z: normalise_atoms(features(z, projection, similarity)), x)
     zero = torch.zeros(1, 4, dtype=torch.float64, requires_grad=True)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from vars_timm.mixers.mixer import Mixer, count_heads, merge_heads, split_heads
-from vars_timm.sparse import at_least_float32, random_features
+from vars_timm.sparse import at_least_float32, unscaled_features
 
 
 class Performer(Mixer):
@@ -59,7 +59,8 @@ class Performer(Mixer):
         """Mix tokens, (B, N, C) -> (B, N, C)."""
         q, k, v = split_heads(at_least_float32(self.qkv(x)), 3, self.head_dim).unbind(0)
         projection = at_least_float32(self.rand_matrix)
-        q, k = random_features(q, projection, "cosine"), random_features(k, projection, "cosine")
+        # A scale of each query and one of all keys cancel in the quotient.
+        q, k = unscaled_features(q, projection, "cosine", [-1]), unscaled_features(k, projection, "cosine", [-2, -1])
         weight = q @ k.sum(dim=-2).unsqueeze(-1)
         mixed = q @ (k.transpose(-2, -1) @ v) / weight
         return self.proj(merge_heads(mixed).to(x.dtype))

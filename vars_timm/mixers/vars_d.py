@@ -84,17 +84,17 @@ class DynamicMixer(SparseMixer):
         """What the dynamic atoms are, up to the length of each: (B, heads, N, d) -> (B, heads, N, m)."""
         projection = at_least_float32(self.rand_matrix)
         if self.unit_atoms:
-            return unscaled_features(q, projection, self.similarity)
+            return unscaled_features(q, projection, self.similarity, [-2])
         return random_features(q, projection, self.similarity)
 
     def scale(self, gram: Tensor) -> Tensor:
         """The scale of atoms with this Gram matrix, (B, heads, m, m) -> (B, heads, m, 1).
 
-        1 / length, or 1 / sqrt(m) where P P^T is to be the kernel.
+        1 / length, or 1 where P P^T is to be the kernel.
         """
         if self.unit_atoms:
             return gram.diagonal(dim1=-2, dim2=-1).unsqueeze(-1).clamp_min(1e-24).rsqrt()
-        return torch.full_like(gram[..., :1], gram.shape[-1] ** -0.5)
+        return torch.ones_like(gram[..., :1])
 
     def step_and_threshold(self, gram: Tensor, row_sums: Tensor) -> tuple[Tensor, Tensor]:
         """The step size and the threshold.

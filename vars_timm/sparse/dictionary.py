@@ -1,5 +1,7 @@
 """Dictionaries whose atoms are vectors over the tokens: positive random features, and unit-norm columns."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,9 +11,9 @@ DIRECTIONS = ("gaussian", "orthogonal")
 
 
 def random_features(x: Tensor, projection: Tensor, similarity: str) -> Tensor:
-    """Positive random features, whose products approach a kernel as they grow more: phi(x) . phi(y) / m -> K(x, y).
+    """Positive random features, whose products approach a kernel as they grow more: phi(x) . phi(y) -> K(x, y).
 
-    phi(x) = exp(s W - |s|^2 / 2), with s = x / |x| for "cosine" and s = x / d^(1/4) for "softmax" (Performer).
+    phi(x) = exp(s W - |s|^2 / 2) / sqrt(m), s = x / |x| for "cosine" and s = x / d^(1/4) for "softmax" (Performer).
 
     Args:
         x: Vectors, (..., N, d).
@@ -24,16 +26,22 @@ def random_features(x: Tensor, projection: Tensor, similarity: str) -> Tensor:
     return _exponent(x, projection, similarity).exp_()
 
 
-def unscaled_features(x: Tensor, projection: Tensor, similarity: str) -> Tensor:
-    """Random features of which each (a column) has a scale of its own, for atoms that are normalised afterwards.
+def unscaled_features(x: Tensor, projection: Tensor, similarity: str, dims: list[int]) -> Tensor:
+    """Random features divided by their largest value over some axes, for uses in which that scale cancels.
 
-    Args and Returns as for `random_features`.
+    Features of at most 1 keep the exponential in range, and under autocast their products in that of float16.
+
+    Args:
+        x: As for `random_features`.
+        projection: Likewise.
+        similarity: Likewise.
+        dims: The axes: [-2] for a scale of each feature, [-1] of each vector, [-2, -1] of all.
+
+    Returns:
+        Features, (..., N, m), all positive; the scale carries no gradient.
     """
     exponent = _exponent(x, projection, similarity)
-    if similarity == "softmax":
-        # Keeps the exponential in range; the exponent of unit vectors is in range by itself.
-        exponent = exponent - exponent.amax(dim=-2, keepdim=True)
-    return exponent.exp_()
+    return exponent.sub_(exponent.detach().amax(dim=dims, keepdim=True)).exp_()
 
 
 def normalise_atoms(atoms: Tensor) -> Tensor:
@@ -70,5 +78,6 @@ def _exponent(x: Tensor, projection: Tensor, similarity: str) -> Tensor:
     square = x.square().sum(dim=-1, keepdim=True)
     # Not a division by the norm, whose own kernel is slow.
     scale = square.clamp_min(1e-24).rsqrt() if similarity == "cosine" else torch.full_like(square, x.shape[-1] ** -0.25)
+    shift = square * scale.square() / 2 + math.log(projection.shape[-1]) / 2
     # Under autocast the product is of a half type, whose range the exponential may leave.
-    return ((x * scale) @ projection).to(x.dtype).sub_(square * scale.square() / 2)
+    return ((x * scale) @ projection).to(x.dtype).sub_(shift)
