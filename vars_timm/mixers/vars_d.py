@@ -199,7 +199,7 @@ class VarsD(DynamicMixer):
         transposed = atoms.transpose(-2, -1)
         gram = transposed @ atoms
         scale = self.scale(gram)
-        plain = gram * scale * scale.transpose(-2, -1)
+        plain = gram * (scale * scale.transpose(-2, -1))
         gram = self.with_learned_k(plain)
         step_size, threshold = self.step_and_threshold(gram, plain.sum(dim=-1))
         return Problem(signal, transposed @ signal * scale, atoms, atoms, scale, gram, step_size, threshold)
