@@ -116,6 +116,15 @@ def _plain_convolutions(monkeypatch):
     monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
 
 
+def exact_gradients(spec, tensors):
+    """The gradients of a case in float64."""
+    module = BUILDERS[spec["official_class"]](spec)
+    module.load_state_dict(rename_released(part(tensors, "state/")), strict=True)
+    module.double().train(spec["mode"] == "train")
+    (module(tensors["input"].detach().double()) * tensors["cotangent"].double()).sum().backward()
+    return {name: parameter.grad for name, parameter in module.named_parameters()}
+
+
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 def test_case(path):
     spec = json.loads(path.read_text())
@@ -144,7 +153,11 @@ def test_case(path):
         scale = grads[name].abs().max().item()
         if training and BEFORE_BATCH_NORM.search(name):
             scale = max(scale, largest[block_of(name)])
-        assert error(parameter.grad, grads[name]) <= 1e-4 * scale, name
+        if error(parameter.grad, grads[name]) > 1e-4 * scale:
+            # A recorded sum may have lost digits to cancellation: float64 decides, and must find the record off.
+            exact = exact_gradients(spec, tensors)[name]
+            assert error(grads[name], exact) > 1e-4 * scale, name
+            assert error(parameter.grad, exact) <= 1e-4 * scale, name
 
     after = rename_released({**state, **part(tensors, "after/")})
     for name, buffer in module.named_buffers():
