@@ -73,7 +73,7 @@ class DynamicMixer(SparseMixer):
         draw_directions(self.rand_matrix, self.directions)
 
     def queries_and_signal(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Q and what is to be reconstructed, for tokens (B, N, C), each (B, heads, N, d)."""
+        """The queries and what is to be reconstructed, for tokens (B, N, C), each (B, heads, N, d)."""
         if self.has_values:
             q, signal = split_heads(at_least_float32(self.qkv(x)), 2, self.head_dim).unbind(0)
             return q, signal
@@ -87,14 +87,16 @@ class DynamicMixer(SparseMixer):
             return unscaled_features(q, projection, self.similarity, [-2])
         return random_features(q, projection, self.similarity)
 
-    def scale(self, gram: Tensor) -> Tensor:
-        """The scale of atoms with this Gram matrix, (B, heads, m, m) -> (B, heads, m, 1).
+    def scale_and_gram(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """The scale that makes atoms of features (B, heads, N, m), (B, heads, m, 1), and their Gram matrix with it.
 
-        1 / length, or 1 where P P^T is to be the kernel.
+        The scale is 1 / length, or 1 where P P^T is to be the kernel.
         """
-        if self.unit_atoms:
-            return gram.diagonal(dim1=-2, dim2=-1).unsqueeze(-1).clamp_min(1e-24).rsqrt()
-        return torch.ones_like(gram[..., :1])
+        gram = features.transpose(-2, -1) @ features
+        if not self.unit_atoms:
+            return torch.ones_like(gram[..., :1]), gram
+        scale = gram.diagonal(dim1=-2, dim2=-1).unsqueeze(-1).clamp_min(1e-24).rsqrt()
+        return scale, gram * (scale * scale.transpose(-2, -1))
 
     def step_and_threshold(self, gram: Tensor, row_sums: Tensor) -> tuple[Tensor, Tensor]:
         """The step size and the threshold.
@@ -196,10 +198,8 @@ class VarsD(DynamicMixer):
         """The reconstruction of the signal of tokens (B, N, C) in the atoms of their queries."""
         q, signal = self.queries_and_signal(x)
         atoms = self.features(q)
-        transposed = atoms.transpose(-2, -1)
-        gram = transposed @ atoms
-        scale = self.scale(gram)
-        plain = gram * (scale * scale.transpose(-2, -1))
+        scale, plain = self.scale_and_gram(atoms)
         gram = self.with_learned_k(plain)
         step_size, threshold = self.step_and_threshold(gram, plain.sum(dim=-1))
-        return Problem(signal, transposed @ signal * scale, atoms, atoms, scale, gram, step_size, threshold)
+        drive = atoms.transpose(-2, -1) @ signal * scale
+        return Problem(signal, drive, atoms, atoms, scale, gram, step_size, threshold)

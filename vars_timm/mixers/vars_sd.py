@@ -94,9 +94,7 @@ class VarsSD(DynamicMixer):
         """
         q, signal = self.queries_and_signal(x)
         atoms = self.features(q)
-        gram = atoms.transpose(-2, -1) @ atoms
-        scale = self.scale(gram)
-        gram = gram * scale * scale.transpose(-2, -1)
+        scale, gram = self.scale_and_gram(atoms)
         if self.kernel is not None:
             return self.matrix_problem(signal, atoms, normalise_atoms(at_least_float32(self.kernel)), scale, gram)
         else:

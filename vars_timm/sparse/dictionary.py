@@ -11,7 +11,7 @@ DIRECTIONS = ("gaussian", "orthogonal")
 
 
 def random_features(x: Tensor, projection: Tensor, similarity: str) -> Tensor:
-    """Positive random features, whose products approach a kernel as they grow more: phi(x) . phi(y) -> K(x, y).
+    """Positive random features, whose products approach a kernel the more they are: phi(x) . phi(y) -> K(x, y).
 
     phi(x) = exp(s W - |s|^2 / 2) / sqrt(m), s = x / |x| for "cosine" and s = x / d^(1/4) for "softmax" (Performer).
 

@@ -112,7 +112,10 @@ def test_gradients_reach_what_f_closes_over_through_further_layers():
 
     def run(adjoint, **options):
         kernel = 0.1 * torch.tanh(raw)
-        f = lambda z: torch.tanh(nn.functional.conv2d(z, kernel, padding=1) + conv(x))  # noqa: E731
+
+        def f(z):
+            return torch.tanh(nn.functional.conv2d(z, kernel, padding=1) + conv(x))
+
         value = solve(f, torch.zeros_like(x), adjoint=adjoint, **options).value
         return grad(loss(value), [raw, *conv.parameters()])
 
