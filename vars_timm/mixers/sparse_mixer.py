@@ -37,8 +37,8 @@ class Problem(NamedTuple):
 class SparseMixer(Mixer):
     """A mixer whose output is the sparse reconstruction of its input: one of the VARS family.
 
-    A subclass states the `problem` that tokens pose, the operators G (`gram`) and P (`decode`), and what becomes of the
-    reconstruction (`project`).
+    A subclass states the `problem` that tokens pose, the operators G (`gram`), P^T (`match`) and P (`decode`), and what
+    becomes of the reconstruction (`project`).
 
     Attributes:
         num_steps: Number of updates of the codes; may be changed on a built model.
@@ -66,6 +66,10 @@ class SparseMixer(Mixer):
     def gradient(self, problem: Problem, codes: Tensor) -> Tensor:
         """That of the reconstruction error, G u - b."""
         return self.gram(problem, codes) - problem.drive
+
+    def match(self, problem: Problem, signal: Tensor) -> Tensor:
+        """P^T x for a signal x in its layout: the drive of the codes, in their shape."""
+        raise NotImplementedError
 
     def decode(self, problem: Problem, codes: Tensor) -> Tensor:
         """P u for codes u, in the layout of the signal."""

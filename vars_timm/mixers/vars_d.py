@@ -139,6 +139,10 @@ class DynamicMixer(SparseMixer):
         drive, gram = problem.drive.flatten(0, 1), problem.operator.flatten(0, 1)
         return torch.baddbmm(drive, gram, codes.flatten(0, 1), beta=-1.0).view_as(codes)
 
+    def match(self, problem: Problem, signal: Tensor) -> Tensor:
+        """P^T x for a signal x, (B, heads, N, d) -> (B, heads, m, d)."""
+        return problem.atoms.transpose(-2, -1) @ signal * problem.scale
+
     def decode(self, problem: Problem, codes: Tensor) -> Tensor:
         """P u for atoms P, (B, heads, N, m), and codes u, (B, heads, m, d): (B, heads, N, d)."""
         return problem.atoms @ (codes * problem.scale)

@@ -92,6 +92,10 @@ class VarsS(SparseMixer):
         """G u for codes u, (B, C, r, H, W)."""
         return self.dictionary.gram(problem.atoms, codes)
 
+    def match(self, problem: Problem, signal: Tensor) -> Tensor:
+        """P^T x for maps x, (B, C, H, W) -> (B, C, r, H, W)."""
+        return self.dictionary.encode(problem.atoms, signal)
+
     def decode(self, problem: Problem, codes: Tensor) -> Tensor:
         """P u for codes u, (B, C, r, H, W) -> (B, C, H, W)."""
         return self.dictionary.decode(problem.atoms, codes)

@@ -127,21 +127,28 @@ class VarsSD(DynamicMixer):
             static = self.templates.lipschitz(templates).view(-1, self.head_dim, 1).amax(dim=1, keepdim=True)
             step_size = 1 / (power_bound(gram.detach()) + static)
         threshold = torch.full_like(step_size, self.lam)
-        drive = self.match(atoms, scale, templates, signal)
+        drive = self.joint_match(atoms, scale, templates, signal)
         return Problem(signal, drive, atoms, templates, scale, gram, step_size, threshold)
 
-    def match(self, atoms: Tensor, scale: Tensor, templates: Tensor, signal: Tensor) -> Tensor:
+    def joint_match(self, atoms: Tensor, scale: Tensor, templates: Tensor, signal: Tensor) -> Tensor:
         """P^T x of the joint operator: (B, heads, P + N, d) -> (B, heads, m + r N, d)."""
         image = signal[:, :, self.num_prefix_tokens :].transpose(-2, -1).flatten(1, 2).unflatten(2, self.grid)
         static = self.templates.encode(templates, image)
         static = static.flatten(2).unflatten(1, (-1, self.head_dim)).transpose(-2, -1)
         return torch.cat([atoms.transpose(-2, -1) @ signal * scale, static], dim=-2)
 
+    def match(self, problem: Problem, signal: Tensor) -> Tensor:
+        """P^T x for a signal x, (B, heads, P + N, d) -> (B, heads, atoms, d)."""
+        if self.templates is not None:
+            return self.joint_match(problem.atoms, problem.scale, problem.static, signal)
+        dynamic = problem.atoms.transpose(-2, -1) @ signal * problem.scale
+        return torch.cat([dynamic, problem.static.transpose(-2, -1) @ signal], dim=-2)
+
     def gram(self, problem: Problem, codes: Tensor) -> Tensor:
         """G u for codes u, (B, heads, atoms, d); without a Gram matrix by decoding and encoding."""
         if self.templates is None:
             return problem.operator @ codes
-        return self.match(problem.atoms, problem.scale, problem.static, self.decode(problem, codes))
+        return self.match(problem, self.decode(problem, codes))
 
     def gradient(self, problem: Problem, codes: Tensor) -> Tensor:
         """G u - b."""
