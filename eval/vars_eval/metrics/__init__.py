@@ -1,1 +1,1 @@
-"""Measures of classification, pure functions of tensors and arrays."""
+"""Measures of classification, segmentation and gaze prediction, pure functions of tensors and arrays."""
