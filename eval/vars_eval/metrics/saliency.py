@@ -1,9 +1,9 @@
 """How well a map predicts where people looked: pure functions of a map and fixations, or of two maps, in float64.
 
-A map is (H, W). Fixations are (n, 2) as (x, y) in its zero-based pixels, x to the right and y down; they are cut to whole
-pixels towards zero, and a pixel that was fixated twice counts twice. A map is taken as constant where its values differ
-by no more than 1e-6 of the largest, which is about what float32 can tell apart. Where papers differ, the conventions are
-those of pysaliency.
+A map is (H, W). Fixations are (n, 2) as (x, y) in its zero-based pixels, x to the right and y down; they are cut to
+whole pixels towards zero, and a pixel that was fixated twice counts twice. A map is taken as constant where its values
+differ by no more than 1e-6 of the largest, which is about what float32 can tell apart. Where papers differ, the
+conventions are those of pysaliency.
 """
 
 import numpy as np
