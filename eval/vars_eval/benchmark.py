@@ -1,23 +1,30 @@
 """What a benchmark is: a protocol on a data set, cut into cells that are scored and recorded one by one."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vars_eval.data.layout import Layout
+from vars_eval.data.check import DataSet, check
+from vars_eval.data.layout import Cell, Layout
 from vars_eval.data.transforms import Transform
+from vars_eval.data.tree import Listing, cell_folder, fingerprint, list_cell
+from vars_eval.errors import UserError
 
 if TYPE_CHECKING:
-    from vars_eval.data.check import DataSet
     from vars_eval.job import Job
-    from vars_eval.model import ModelInfo
+    from vars_eval.model import PixelModel
 
 PerImage = dict[str, NDArray[Any]]
+
+
+def option_name(field: Field[Any]) -> str:
+    """Name of a benchmark's option on the command line, where the field can not have it: `metadata={"option": ...}`."""
+    return str(field.metadata.get("option", field.name))
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,21 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Content:
+    """What a cell is made of.
+
+    Attributes:
+        listing: The images to score.
+        data: Fingerprint of everything on disk that the score depends on.
+        notes: What a reader of the number must know about the data.
+    """
+
+    listing: Listing
+    data: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Benchmark(ABC):
     """A benchmark; its dataclass fields are its options (`--bench name:option=value,...`).
 
@@ -83,6 +105,14 @@ class Benchmark(ABC):
         return 1.0
 
     @property
+    def training_images(self) -> int:
+        """Images that each cell trains a model on before it is scored; 0 where none is trained.
+
+        Cells that train are scored one by one, and several processes share out the cells in place of their images.
+        """
+        return 0
+
+    @property
     def column(self) -> str:
         """Column prefix: the benchmark's name with every option that changes the number."""
         return self.name.replace("-", "_")
@@ -96,6 +126,21 @@ class Benchmark(ABC):
     def variants(self) -> tuple[str, ...]:
         """Names of what the benchmark makes of each picture, a cell of its own each; one without a name by default."""
         return ("",)
+
+    def check(self, path: Path, own_classes: bool, progress: Callable[[int, int], None] | None) -> DataSet:
+        """Looks at the data; see `vars_eval.data.check.check`."""
+        return check(self.layout, path, own_classes, progress)
+
+    def content(self, dataset: DataSet, cell: Cell) -> Content:
+        """The images of a cell, by default all that its folder holds.
+
+        Raises:
+            UserError: There are none, or they can not be read.
+        """
+        listing = list_cell(cell_folder(dataset.root, cell))
+        if not listing.ids:
+            raise UserError(f"{listing.folder} holds no images.")
+        return Content(listing, fingerprint(listing))
 
     def vary(self, images: Tensor, ids: list[str], variant: str, seed: int) -> Tensor:
         """Makes one variant of a batch; in the decoding processes for a model on a CPU, else on the model's device.
@@ -120,7 +165,7 @@ class Benchmark(ABC):
         """How an image file becomes a (3, input_size, input_size) uint8 tensor."""
 
     @abstractmethod
-    def check_model(self, info: "ModelInfo", dataset: "DataSet") -> None:
+    def check_model(self, model: "PixelModel", dataset: DataSet) -> None:
         """Refuses a model that can not be scored on a data set, before any image is read.
 
         Raises:
@@ -161,5 +206,5 @@ class Benchmark(ABC):
         """
 
     def options(self) -> dict[str, Any]:
-        """The options and their values."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        """The options and their values, by their names on the command line."""
+        return {option_name(field): getattr(self, field.name) for field in fields(self)}

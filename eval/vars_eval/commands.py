@@ -10,7 +10,6 @@ from vars_eval import benchmarks as registry
 from vars_eval import config, store
 from vars_eval.api import default_device
 from vars_eval.data import paths
-from vars_eval.data.check import check
 from vars_eval.distributed import World, world
 from vars_eval.errors import UserError
 from vars_eval.estimate import estimate_seconds
@@ -164,7 +163,7 @@ def _score(specs: list[ModelSpec], tasks: list[Task], settings: Settings, import
     if len(specs) > 1:
         for spec in specs:
             load(spec)
-    images = len(specs) * sum(task.images(settings.limit) for task in tasks) // settings.shard[1]
+    images = len(specs) * sum(task.work(settings.limit) for task in tasks) // settings.shard[1]
     progress = Progress(images, processes.main)
     failed = total = 0
     try:
@@ -232,7 +231,7 @@ def check_data(arguments: argparse.Namespace) -> int:
     plain, named = paths.parse(arguments.data_dir, known)
     path = paths.resolve([benchmark.dataset], plain, named)[benchmark.dataset]
     print(f"expected: {benchmark.layout.tree()}; {benchmark.layout.source}")
-    dataset = check(benchmark.layout, path, arguments.classes == "folders", counter(benchmark.dataset))
+    dataset = benchmark.check(path, arguments.classes == "folders", counter(benchmark.dataset))
     if not dataset.layout.official:
         print(f"expected by its own account ({dataset.layout.name}): {dataset.layout.tree()}")
     cells = f"{len(dataset.cells)} of {len(dataset.layout.cells)} cells"

@@ -4,9 +4,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch.distributed as dist
+
+_PATIENCE = timedelta(days=30)
 
 
 @dataclass(frozen=True)
@@ -43,13 +46,14 @@ class World:
 def world() -> Iterator[World]:
     """The world that torchrun set up through the environment, or a single process.
 
-    gloo carries the results whatever the device: they are small, and live on the CPU.
+    gloo carries the results whatever the device: they are small, and live on the CPU. A process may have to wait for as
+    long as another one trains.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield World()
         return
-    dist.init_process_group("gloo")
+    dist.init_process_group("gloo", timeout=_PATIENCE)
     try:
         yield World(dist.get_rank(), size)
     finally:

@@ -13,6 +13,9 @@ from vars_eval.job import ImageRef
 from vars_eval.model import PixelModel
 from vars_eval.runner import Settings, Task, select_images, transform_for
 
+_TRAINING_COST = 3.0
+"""Compute for one image in training in units of one forward pass."""
+
 
 def estimate_seconds(model: PixelModel, tasks: Sequence[Task], settings: Settings) -> float:
     """Rough time of a run, from one timed batch of random pixels and a few decoded images; records are not looked at.
@@ -40,6 +43,8 @@ def estimate_seconds(model: PixelModel, tasks: Sequence[Task], settings: Setting
         decoding = _seconds(partial(_prepare, task, sample, transform)) / max(len(sample), 1)
         decoding /= max(settings.workers, 1) * len(task.benchmark.variants)
         total += task.images(settings.limit) * max(per_image * task.benchmark.cost, decoding)
+        trained = task.work(settings.limit) - task.images(settings.limit)
+        total += trained * max(per_image * _TRAINING_COST, decoding)
     return total
 
 

@@ -83,6 +83,9 @@ class Job:
         advance: Told how many images were finished.
         variants: What is made of the images, see `Benchmark.variants`.
         vary: How, see `Benchmark.vary`.
+        folder: The images' folder below the data set's root, as in `Cell.folder`.
+        workspace: Folder for what a benchmark keeps between calls (checkpoints); made by who writes in it.
+        skip: Told how many images an earlier call has done already.
     """
 
     model: PixelModel
@@ -97,6 +100,9 @@ class Job:
     advance: Callable[[int], None] = field(default=lambda count: None)
     variants: tuple[str, ...] = ("",)
     vary: Callable[[Tensor, list[str], str, int], Tensor] = field(default=lambda images, ids, variant, seed: images)
+    folder: str = ""
+    workspace: Path = Path("work")
+    skip: Callable[[int], None] = field(default=lambda count: None)
 
     def logits(self, pixels: Tensor) -> Tensor:
         """Logits in float32, under autocast where the precision says so, without gradients."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from vars_eval import store
 from vars_eval.benchmark import Benchmark
-from vars_eval.data.check import DataSet, check
-from vars_eval.data.layout import MANIFEST
+from vars_eval.data.check import DataSet
+from vars_eval.data.layout import MANIFEST, Layout
 from vars_eval.distributed import World
 from vars_eval.errors import UserError
 from vars_eval.model import ModelInfo, PixelModel
@@ -52,14 +52,13 @@ def check_data(benchmarks: Sequence[Benchmark], options: DataOptions) -> list[Ta
     Raises:
         UserError: A tree is not what it should be, or incomplete and that is not allowed.
     """
-    seen: dict[tuple[str, int], DataSet] = {}
+    seen: dict[tuple[Layout, object], DataSet] = {}
     tasks = []
     for benchmark in benchmarks:
-        layout = benchmark.layout
-        key = (benchmark.dataset, len(layout.cells))
+        key = (benchmark.layout, type(benchmark).check)
         if key not in seen:
             path = options.paths[benchmark.dataset]
-            seen[key] = check(layout, path, options.own_classes, counter(benchmark.dataset))
+            seen[key] = benchmark.check(path, options.own_classes, counter(benchmark.dataset))
             gaps = seen[key].gaps
             if gaps and not options.allow_partial:
                 more = f" (and {len(gaps) - 1} more gaps, see vars-eval check-data)" if len(gaps) > 1 else ""
@@ -112,7 +111,7 @@ def check_model(model: PixelModel, tasks: Sequence[Task]) -> None:
         UserError: What does not fit.
     """
     for task in tasks:
-        task.benchmark.check_model(model.info, task.dataset)
+        task.benchmark.check_model(model, task.dataset)
 
 
 def run_model(
@@ -135,7 +134,7 @@ def run_model(
     """
     store.check_writable(settings.out)
     check_model(model, tasks)
-    own = progress or Progress(sum(task.images(settings.limit) for task in tasks), world.main)
+    own = progress or Progress(sum(task.work(settings.limit) for task in tasks), world.main)
     try:
         return Runner(settings, world, own).run(prepare(model, settings), tasks)
     finally:

@@ -1,5 +1,6 @@
 """Plans the cells, skips the finished ones, runs the others and records each as soon as it is done."""
 
+import shutil
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -12,11 +13,11 @@ import numpy as np
 import torch
 
 from vars_eval import provenance, store
-from vars_eval.benchmark import Benchmark, PerImage, Score
+from vars_eval.benchmark import Benchmark, Content, PerImage, Score
 from vars_eval.data.check import DataSet
 from vars_eval.data.layout import Cell
 from vars_eval.data.transforms import ModelTransform, Transform
-from vars_eval.data.tree import Listing, cell_folder, fingerprint, ids_hash, list_cell
+from vars_eval.data.tree import Listing, ids_hash
 from vars_eval.distributed import World
 from vars_eval.errors import UserError
 from vars_eval.job import BatchSize, ImageRef, Job
@@ -78,12 +79,17 @@ class Task:
 
     @property
     def cells(self) -> tuple[Cell, ...]:
-        """The cells to score: each of the data set's in each variant, which is named for the variant if it has one."""
+        """The cells to score: each of the data set's in each variant."""
         return tuple(
-            replace(cell, name=variant or cell.name, variant=variant)
+            replace(cell, name=self._name(cell, variant), variant=variant)
             for cell in self.dataset.cells
             for variant in self.benchmark.variants
         )
+
+    def _name(self, cell: Cell, variant: str) -> str:
+        if not variant:
+            return cell.name
+        return f"{cell.name}/{variant}" if len(self.benchmark.layout.cells) > 1 else variant
 
     def images(self, limit: int | None) -> int:
         """Number of images to score, over all cells."""
@@ -91,6 +97,10 @@ class Task:
         if limit is not None:
             images = min(limit * len(self.dataset.cells), images)
         return images * len(self.benchmark.variants)
+
+    def work(self, limit: int | None) -> int:
+        """Number of images to score and to train on, over all cells."""
+        return self.images(limit) + len(self.cells) * self.benchmark.training_images
 
 
 def column_prefix(task: Task, settings: Settings) -> str:
@@ -141,8 +151,9 @@ def _key(task: Task, cell: Cell, model: PixelModel, settings: Settings, transfor
     )
 
 
-def _notes(task: Task, transform: Transform, scored: int, found: int) -> list[str]:
-    notes = [transform.note] if transform.note else []
+def _notes(task: Task, transform: Transform, content: Content, scored: int) -> list[str]:
+    notes = [*([transform.note] if transform.note else []), *content.notes]
+    found = len(content.listing.ids)
     if scored < found:
         notes.append(f"partial: {scored:,} of {found:,} images")
     if task.dataset.gaps:
@@ -177,12 +188,14 @@ class Runner:
         settings: How.
         world: The processes that share the work.
         progress: Shows how far it is.
+        others: Processes that score cells of their own at the same time, with this one.
     """
 
-    def __init__(self, settings: Settings, world: World, progress: Progress) -> None:
+    def __init__(self, settings: Settings, world: World, progress: Progress, others: int = 1) -> None:
         self.settings = settings
         self.world = world
         self.progress = progress
+        self.others = others
         self.batch = BatchSize(settings.batch_size, progress.say)
 
     def run(self, model: PixelModel, tasks: Iterable[Task]) -> list[Record]:
@@ -204,39 +217,46 @@ class Runner:
                 if number % self.settings.shard[1] == self.settings.shard[0]:
                     cells.append(cell)
                 number += 1
+            if task.benchmark.training_images:
+                records += self._trained(model, task, cells, transform)
+                continue
             for _, group in groupby(cells, lambda cell: cell.folder):
                 records += self._folder(model, task, list(group), transform)
         return records
+
+    def _trained(self, model: PixelModel, task: Task, cells: list[Cell], transform: Transform) -> list[Record]:
+        """Cells that train, one by one; each process has every size-th of them to itself."""
+        alone = Runner(self.settings, World(), self.progress, self.world.size)
+        own = cells[self.world.rank :: self.world.size]
+        parts = self.world.gather([alone._folder(model, task, [cell], transform)[0] for cell in own])
+        return [parts[number % self.world.size][number // self.world.size] for number in range(len(cells))]
 
     def _folder(self, model: PixelModel, task: Task, cells: list[Cell], transform: Transform) -> list[Record]:
         """The cells that are made of one folder's pictures: from the store, or scored and recorded."""
         settings = self.settings
         try:
-            listing = list_cell(cell_folder(task.dataset.root, cells[0]))
-            if not listing.ids:
-                raise UserError(f"{listing.folder} holds no images.")
-            data = fingerprint(listing)
+            content = task.benchmark.content(task.dataset, cells[0])
         except UserError as error:
             times = _times(time.time(), 0)
             keys = [_key(task, cell, model, settings, transform, "") for cell in cells]
             return [self._finish(key, None, str(error), times, model, task, []) for key in keys]
-        images = select_images(listing, settings.limit)
-        notes = _notes(task, transform, len(images), len(listing.ids))
+        images = select_images(content.listing, settings.limit)
+        notes = _notes(task, transform, content, len(images))
         records: dict[str, Record] = {}
         left = []
         for cell in cells:
             found: Record | None = self.world.from_main(
-                self._stored(_key(task, cell, model, settings, transform, data))
+                self._stored(_key(task, cell, model, settings, transform, content.data))
             )
             if found is None:
                 left.append(cell)
             else:
-                self.progress.skip(len(images))
+                self._skip(len(images) + task.benchmark.training_images)
                 records[cell.name] = found
         at_once = max(_PASS // len(images), 1)
         for start in range(0, len(left), at_once):
             part = left[start : start + at_once]
-            keys = [_key(task, cell, model, settings, transform, data) for cell in part]
+            keys = [_key(task, cell, model, settings, transform, content.data) for cell in part]
             more = f" and {len(part) - 1} more" if len(part) > 1 else ""
             self.progress.start(f"{model.info.name} {task.benchmark.name} {part[0].name}{more}")
             for cell, record in zip(part, self._pass(model, task, part, keys, images, transform, notes), strict=True):
@@ -255,11 +275,12 @@ class Runner:
     ) -> list[Record]:
         """Some cells in one pass over their pictures."""
         started = time.time()
-        found, problem = self._score(model, task, images, transform, tuple(cell.variant for cell in cells))
+        workspace = keys[0].workspace(self.settings.out)
+        found, problem = self._score(model, task, images, transform, cells, workspace)
         # Every process must get here, also one that failed, or the others would wait for it.
         outcomes = self.world.gather((found, problem))
         problem = next((problem for _, problem in outcomes if problem), "")
-        times = _times(started, len(images), len(cells))
+        times = _times(started, len(images) + task.benchmark.training_images, len(cells))
         records = []
         for number, key in enumerate(keys):
             score = None
@@ -268,6 +289,10 @@ class Runner:
                 score = Score(merged, ids_hash([image.id for image in images]))
             records.append(self._finish(key, score, problem, times, model, task, notes))
         return records
+
+    def _skip(self, count: int) -> None:
+        """Takes images that were done before off the progress bar."""
+        self.progress.skip(count * self.others)
 
     def _stored(self, key: Key) -> Record | None:
         """The finished record of a cell, unless it is to be scored again or is damaged."""
@@ -280,10 +305,18 @@ class Runner:
             return None
 
     def _score(
-        self, model: PixelModel, task: Task, images: list[ImageRef], transform: Transform, variants: tuple[str, ...]
+        self,
+        model: PixelModel,
+        task: Task,
+        images: list[ImageRef],
+        transform: Transform,
+        cells: list[Cell],
+        workspace: Path,
     ) -> tuple[list[PerImage], str]:
         """This process's share of some cells, or the sentence that says why there is none."""
         settings = self.settings
+        if settings.fresh:
+            shutil.rmtree(workspace, ignore_errors=True)
         job = Job(
             model=model,
             dataset=task.dataset,
@@ -294,9 +327,12 @@ class Runner:
             seed=settings.seed,
             workers=settings.workers,
             batch=self.batch,
-            advance=lambda count: self.progress.advance(count * self.world.size),
-            variants=variants,
+            advance=lambda count: self.progress.advance(count * self.world.size * self.others),
+            variants=tuple(cell.variant for cell in cells),
             vary=task.benchmark.vary,
+            folder=cells[0].folder,
+            workspace=workspace,
+            skip=self._skip,
         )
         try:
             return task.benchmark.run(job), ""

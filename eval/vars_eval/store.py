@@ -20,6 +20,7 @@ from vars_eval.files import write_whole
 
 FORMAT = 1
 FOLDER = "records"
+WORKSPACES = "checkpoints"
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,10 @@ class Key:
     def path(self, out: Path) -> Path:
         """File of its record below the results folder: readable, and unique by the hash at its end."""
         return out / FOLDER / _slug(self.model) / f"{_slug(self.column)}--{_slug(self.cell)}--{self.digest()}.json"
+
+    def workspace(self, out: Path) -> Path:
+        """Folder for its checkpoints, named like its record."""
+        return out / WORKSPACES / self.path(out).relative_to(out / FOLDER).with_suffix("")
 
 
 def _slug(text: str) -> str:

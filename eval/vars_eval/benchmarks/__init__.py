@@ -8,7 +8,7 @@ from functools import cache
 from inspect import isabstract
 from typing import Any
 
-from vars_eval.benchmark import Benchmark
+from vars_eval.benchmark import Benchmark, option_name
 from vars_eval.errors import UserError, did_you_mean
 
 
@@ -59,15 +59,16 @@ def load(text: str) -> Benchmark:
             f"There is no benchmark {name!r}.{did_you_mean(name, known)} The benchmarks are {', '.join(known)}."
         )
     kind = known[name]
-    defaults = {field.name: field.default for field in fields(kind)}
+    known_options = {option_name(field): field for field in fields(kind)}
     given = {}
     for option in filter(None, options.split(",")):
         key, _, value = option.partition("=")
         key = key.strip().replace("-", "_")
-        if key not in defaults:
+        if key not in known_options:
             raise UserError(
-                f"The benchmark {name} has no option {key!r}.{did_you_mean(key, defaults)} "
-                f"Its options are {', '.join(defaults) or 'none'}."
+                f"The benchmark {name} has no option {key!r}.{did_you_mean(key, known_options)} "
+                f"Its options are {', '.join(known_options) or 'none'}."
             )
-        given[key] = _value(value.strip(), defaults[key], f"{name}:{key}")
+        field = known_options[key]
+        given[field.name] = _value(value.strip(), field.default, f"{name}:{key}")
     return kind(**given)

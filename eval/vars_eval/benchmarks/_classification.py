@@ -20,7 +20,7 @@ from vars_eval.metrics.classification import true_rank
 if TYPE_CHECKING:
     from vars_eval.data.check import DataSet
     from vars_eval.job import Job
-    from vars_eval.model import ModelInfo
+    from vars_eval.model import ModelInfo, PixelModel
 
 _SYNTHETIC_CLASSES = 4
 _SYNTHETIC_IMAGES = 3
@@ -74,9 +74,9 @@ class Classification(Benchmark):
         position = {name: index for index, name in enumerate(imagenet)}
         return {name: position[name] for name in self.layout.classes}
 
-    def check_model(self, info: "ModelInfo", dataset: "DataSet") -> None:
+    def check_model(self, model: "PixelModel", dataset: "DataSet") -> None:
         """The model's outputs must be the classes; see `outputs`."""
-        self.outputs(info, dataset)
+        self.outputs(model.info, dataset)
 
     def perturb(self, job: "Job", pixels: Tensor, labels: Tensor, ids: list[str]) -> Tensor:
         """What happens to a batch before it is scored; clean accuracy leaves it as it is.

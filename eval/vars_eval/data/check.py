@@ -39,7 +39,7 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:_SHOWN]) + more
 
 
-def _check_cell(layout: Layout, folder: Path, where: str) -> tuple[int, str]:
+def _check_cell(layout: Layout, folder: Path, cell: Cell) -> tuple[int, str]:
     """Number of images of one cell, and what is missing, if anything; a tree that can not be this data set raises."""
     listing = list_cell(folder)
     if not listing.counts:
@@ -59,9 +59,10 @@ def _check_cell(layout: Layout, folder: Path, where: str) -> tuple[int, str]:
     empty = [name for name, count in listing.counts.items() if count == 0]
     if empty:
         gaps.append(f"{len(empty)} class folders are empty ({_some(empty)})")
-    if layout.images and len(listing.ids) != layout.images:
-        gaps.append(f"{len(listing.ids):,} images, expected {layout.images:,}")
-    return len(listing.ids), f"{where}: {', '.join(gaps)}" if gaps else ""
+    expected = layout.expected(cell)
+    if expected and len(listing.ids) != expected:
+        gaps.append(f"{len(listing.ids):,} images, expected {expected:,}")
+    return len(listing.ids), f"{cell.name}: {', '.join(gaps)}" if gaps else ""
 
 
 def _own_classes(layout: Layout, data_dir: Path, root: Path, cells: tuple[Cell, ...]) -> Layout:
@@ -113,7 +114,7 @@ def check(
     for done, cell in enumerate(present):
         if progress:
             progress(done, len(present))
-        count, gap = _check_cell(layout, cell_folder(root, cell), cell.name)
+        count, gap = _check_cell(layout, cell_folder(root, cell), cell)
         images += count
         gaps += [gap] if gap else []
     if progress:

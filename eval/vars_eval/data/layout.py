@@ -20,12 +20,14 @@ class Cell:
         folder: Folder of its class folders below the data set's root, "" for the root itself.
         group: Optional folder above `folder` that some distributions add (ImageNet-C: "noise").
         variant: What the benchmark makes of its pictures, see `Benchmark.variants`.
+        images: Images that it has in the official data set, where its cells differ in that.
     """
 
     name: str
     folder: str = ""
     group: str = ""
     variant: str = ""
+    images: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,13 +54,20 @@ class Layout:
     source: str = ""
     official: bool = True
 
+    def expected(self, cell: Cell) -> int:
+        """Images that a cell should have; 0 where unknown."""
+        return cell.images if self.official and cell.images else self.images
+
     def tree(self) -> str:
         """The expected tree in one line, for messages."""
         first = self.cells[0]
         folder = f"{first.folder}/" if first.folder else ""
         example = self.classes[0] if self.classes else "CLASS"
         cells = f", {len(self.cells)} such folders" if len(self.cells) > 1 else ""
-        images = f", {self.images:,} images" + (" each" if len(self.cells) > 1 else "") if self.images else ""
+        counts = {self.expected(cell) for cell in self.cells}
+        images = f", {max(counts):,} images" + (" each" if len(self.cells) > 1 else "") if any(counts) else ""
+        if len(counts) > 1:
+            images = ": " + ", ".join(f"{self.expected(cell):,} images in {cell.folder}" for cell in self.cells)
         classes = f"{len(self.classes)} classes" if self.classes else "one folder a class"
         return f"DIR/{folder}{example}/*.JPEG ({classes}{cells}{images})"
 
