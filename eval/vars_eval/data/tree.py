@@ -5,9 +5,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from vars_eval.data.layout import Cell, Layout
 from vars_eval.errors import UserError
+
+if TYPE_CHECKING:
+    from vars_eval.data.layout import Cell, Layout
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".webp", ".tif", ".tiff"})
 _SAMPLED = 64
@@ -53,14 +56,18 @@ class Listing:
     """The images of one cell, sorted by class folder, then by file name.
 
     Attributes:
-        folder: Folder that holds the class folders.
+        folder: Folder that holds the class folders, or the images themselves where they have no classes.
         counts: Class folder name -> number of images.
-        ids: "class/file" of every image.
+        ids: "class/file" of every image, or "file".
+        annotations: Files that say something about the images (masks, fixations), sorted.
+        missing: What should be there beside these images and is not, a clause each.
     """
 
     folder: Path
     counts: dict[str, int]
     ids: tuple[str, ...]
+    annotations: tuple[Path, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 def list_cell(folder: Path) -> Listing:
@@ -81,7 +88,7 @@ def list_cell(folder: Path) -> Listing:
     return Listing(folder, counts, tuple(ids))
 
 
-def find_root(layout: Layout, data_dir: Path) -> Path:
+def find_root(layout: "Layout", data_dir: Path) -> Path:
     """The folder below `data_dir` that holds the cells: itself, or one of the layout's known sub-folders.
 
     Args:
@@ -91,11 +98,11 @@ def find_root(layout: Layout, data_dir: Path) -> Path:
     Raises:
         UserError: `data_dir` is missing or is no folder.
     """
-    folders = list_folder(data_dir)[0]
-    return next((data_dir / name for name in layout.subfolders if name in folders), data_dir)
+    list_folder(data_dir)
+    return next((data_dir / name for name in layout.subfolders if (data_dir / name).is_dir()), data_dir)
 
 
-def cell_folder(root: Path, cell: Cell) -> Path:
+def cell_folder(root: Path, cell: "Cell") -> Path:
     """The folder of a cell, below its group's folder where the distribution has one.
 
     Args:
@@ -116,7 +123,7 @@ def fingerprint(listing: Listing) -> str:
     """Identifies the data of a cell: the ids of all images and the bytes of 64 of them, evenly spread.
 
     Reading every byte of 50,000 images would cost as much as scoring them; a data set that was re-encoded, resized or
-    exchanged as a whole is told apart all the same.
+    exchanged as a whole is told apart all the same. Of annotations, the names, the sizes and again 64 files count.
 
     Args:
         listing: The cell's images.
@@ -125,14 +132,21 @@ def fingerprint(listing: Listing) -> str:
         UserError: One of the sampled images can not be read.
     """
     digest = hashlib.sha256("\n".join(listing.ids).encode())
-    step = max(len(listing.ids) / _SAMPLED, 1)
-    sample = sorted({int(i * step) for i in range(min(_SAMPLED, len(listing.ids)))})
-    for index in sample:
-        path = listing.folder / listing.ids[index]
-        try:
+    files = _sample([listing.folder / name for name in listing.ids]) + _sample(listing.annotations)
+    path = listing.folder
+    try:
+        for path in listing.annotations:
+            digest.update(f"{os.path.relpath(path, listing.folder)} {path.stat().st_size}\n".encode())
+        for path in files:
             with path.open("rb") as file:
                 while chunk := file.read(_CHUNK):
                     digest.update(chunk)
-        except OSError as error:
-            raise UserError(f"{path} can not be read ({error.strerror}); check the data set.") from error
+    except OSError as error:
+        raise UserError(f"{path} can not be read ({error.strerror}); check the data set.") from error
     return digest.hexdigest()[:16]
+
+
+def _sample(paths: Sequence[Path]) -> list[Path]:
+    """64 of the files, evenly spread."""
+    step = max(len(paths) / _SAMPLED, 1)
+    return [paths[index] for index in sorted({int(i * step) for i in range(min(_SAMPLED, len(paths)))})]
