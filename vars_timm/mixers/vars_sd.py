@@ -93,6 +93,8 @@ class VarsSD(DynamicMixer):
         matrix, and (B, heads, m + r N, d) for templates at every position.
         """
         q, signal = self.queries_and_signal(x)
+        # One copy, as the products with dynamic and with static atoms would make their own.
+        signal = signal.contiguous()
         atoms = self.features(q)
         scale, gram = self.scale_and_gram(atoms)
         if self.kernel is not None:
@@ -103,18 +105,38 @@ class VarsSD(DynamicMixer):
     def matrix_problem(self, signal: Tensor, atoms: Tensor, static: Tensor, scale: Tensor, gram: Tensor) -> Problem:
         """With a static matrix: its own part of the Gram matrix is the same for all images."""
         static = F.pad(static, (0, 0, self.num_prefix_tokens, 0))
-        static_gram = (static.transpose(-2, -1) @ static).expand(atoms.shape[0], -1, -1, -1)
+        static_gram = static.transpose(-2, -1) @ static
         # One copy for each image, as every product with it would make its own.
         static = static.expand(atoms.shape[0], -1, -1, -1).contiguous()
         mixed = atoms.transpose(-2, -1) @ static * scale
-        rows = torch.cat([gram, mixed], dim=-1), torch.cat([mixed.transpose(-2, -1), static_gram], dim=-1)
-        plain = torch.cat(rows, dim=-2)
         sizes = mixed.detach().abs()
         row_sums = gram.sum(dim=-1) + sizes.sum(dim=-1), static_gram.abs().sum(dim=-1) + sizes.sum(dim=-2)
-        gram = self.with_learned_k(plain)
+        gram = self.gram_of_blocks(gram, mixed, static_gram)
         step_size, threshold = self.step_and_threshold(gram, torch.cat(row_sums, dim=-1))
         drive = torch.cat([atoms.transpose(-2, -1) @ signal * scale, static.transpose(-2, -1) @ signal], dim=-2)
         return Problem(signal, drive, atoms, static, scale, gram, step_size, threshold)
+
+    def gram_of_blocks(self, dynamic: Tensor, mixed: Tensor, static: Tensor) -> Tensor:
+        """Q G Q for G = [[D, M], [M^T, S]], where S is the same for all images: its product with Q is formed once.
+
+        Args:
+            dynamic: D, (B, heads, m, m).
+            mixed: M, (B, heads, m, m_s).
+            static: S, (1, heads, m_s, m_s).
+        """
+        batch, num_dynamic = dynamic.shape[0], self.num_dynamic
+        upper, transposed = torch.cat([dynamic, mixed], dim=-1), mixed.transpose(-2, -1)
+        learned_k = self.learned_k
+        if learned_k is None:
+            lower = torch.cat([transposed, static.expand(batch, -1, -1, -1)], dim=-1)
+            return torch.cat([upper, lower], dim=-2)
+        around = at_least_float32(learned_k)
+        upper = upper @ around
+        lower = transposed @ around[None, None, :num_dynamic] + static @ around[num_dynamic:]
+        heads = batch * dynamic.shape[1]
+        left, right = around[:, :num_dynamic].expand(heads, -1, -1), around[:, num_dynamic:].expand(heads, -1, -1)
+        product = torch.baddbmm(left @ upper.flatten(0, 1), right, lower.flatten(0, 1))
+        return product.unflatten(0, (batch, -1))
 
     def joint_problem(self, signal: Tensor, atoms: Tensor, scale: Tensor, gram: Tensor) -> Problem:
         """With templates: no Gram matrix, and L of the joint operator from above, for each head.
@@ -161,7 +183,8 @@ class VarsSD(DynamicMixer):
         dynamic, static = codes[:, :, : self.num_dynamic], codes[:, :, self.num_dynamic :]
         decoded = problem.atoms @ (dynamic * problem.scale)
         if self.templates is None:
-            return decoded + problem.static @ static
+            both = torch.baddbmm(decoded.flatten(0, 1), problem.static.flatten(0, 1), static.flatten(0, 1))
+            return both.view_as(decoded)
         static = static.transpose(-2, -1).flatten(1, 2).unflatten(2, (-1, self.grid[0], self.grid[1]))
         image = self.templates.decode(problem.static, static)
         image = image.flatten(2).unflatten(1, (-1, self.head_dim)).transpose(-2, -1)
