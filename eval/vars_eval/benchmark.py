@@ -6,6 +6,7 @@ from dataclasses import Field, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -32,7 +33,8 @@ class Score:
     """The result of one cell: a value per image, from which everything else is derived.
 
     Attributes:
-        per_image: Quantity name -> array (n,), boolean or float32, in the order of the cell's sorted image ids.
+        per_image: Quantity name -> array (n,), boolean or float32, in the order of the cell's sorted image ids; NaN
+            where an image has no such value.
         images: Hash of these ids: scores with equal hashes can be paired image by image.
     """
 
@@ -46,8 +48,13 @@ class Score:
 
     @property
     def sums(self) -> dict[str, float]:
-        """Quantity name -> sum over images (a count, where the quantity is boolean)."""
-        return {name: float(values.sum()) for name, values in self.per_image.items()}
+        """Quantity name -> sum over the images that have it (a count, where the quantity is boolean)."""
+        return {name: float(np.nansum(values)) for name, values in self.per_image.items()}
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Quantity name -> number of images that have it."""
+        return {name: int((~np.isnan(values)).sum()) for name, values in self.per_image.items()}
 
 
 @dataclass(frozen=True)
@@ -60,8 +67,9 @@ class Column:
         low: Lower end of the interval.
         high: Upper end of the interval.
         n: Number of distinct images behind it.
-        higher_is_better: Direction.
+        higher_is_better: Direction; None for what is neither (a baseline, a fact about the data).
         headline: Whether this is the number to quote for its benchmark.
+        digits: Decimal places that are worth printing.
     """
 
     name: str
@@ -69,8 +77,9 @@ class Column:
     low: float
     high: float
     n: int
-    higher_is_better: bool = True
+    higher_is_better: bool | None = True
     headline: bool = True
+    digits: int = 1
 
 
 @dataclass(frozen=True)
@@ -98,6 +107,12 @@ class Benchmark(ABC):
     name: ClassVar[str]
     dataset: ClassVar[str]
     summary: ClassVar[str]
+    compared: ClassVar[str] = "top1"
+    """The quantity of an image in which two models are compared."""
+    percent: ClassVar[bool] = True
+    """Whether that quantity is a share, printed in percent."""
+    fixed_transform: ClassVar[bool] = False
+    """Whether the protocol's transform can not be replaced, since something else must be cut in the same way."""
 
     @property
     def cost(self) -> float:
@@ -171,6 +186,10 @@ class Benchmark(ABC):
         Raises:
             UserError: With what does not fit.
         """
+
+    def facts(self, model: "PixelModel") -> dict[str, str]:
+        """What of the protocol depends on the model; nothing by default. It is repeated in the record's notes."""
+        return {}
 
     @abstractmethod
     def run(self, job: "Job") -> list[PerImage]:

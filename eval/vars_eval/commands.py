@@ -121,7 +121,7 @@ def _dry_run(spec: ModelSpec, tasks: list[Task], settings: Settings, imported: l
         cells, images = len(task.cells), task.images(settings.limit)
         time = _duration(estimate_seconds(model, [task], settings))
         print(f"{spec.name}: {task.benchmark.name}: {cells} cells, {images:,} images, about {time}")
-    print("\n".join(f"  {line}" for line in describe(tasks, model.info, settings)))
+    print("\n".join(f"  {line}" for line in describe(tasks, model, settings)))
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -170,7 +170,7 @@ def _score(specs: list[ModelSpec], tasks: list[Task], settings: Settings, import
         for number, spec in enumerate(specs):
             model = load(spec)
             if number == 0:
-                progress.say("\n".join(describe(tasks, model.info, settings)))
+                progress.say("\n".join(describe(tasks, model, settings)))
             records = run_model(model, tasks, settings, processes, progress)
             failed += sum(not record.done for record in records)
             total += len(records)

@@ -11,7 +11,7 @@ from vars_eval.data.check import DataSet
 from vars_eval.data.layout import MANIFEST, Layout
 from vars_eval.distributed import World
 from vars_eval.errors import UserError
-from vars_eval.model import ModelInfo, PixelModel
+from vars_eval.model import PixelModel
 from vars_eval.progress import Progress
 from vars_eval.runner import Runner, Settings, Task, column_prefix, prepare, protocol_for, transform_for
 from vars_eval.store import Record
@@ -94,11 +94,11 @@ def synthesize(benchmarks: Sequence[Benchmark], out: Path, seed: int, world: Wor
     return paths
 
 
-def describe(tasks: Sequence[Task], info: ModelInfo, settings: Settings) -> list[str]:
+def describe(tasks: Sequence[Task], model: PixelModel, settings: Settings) -> list[str]:
     """The protocol of each task on a model, a line each."""
     lines = []
     for task in tasks:
-        protocol = protocol_for(task, transform_for(task, info, settings))
+        protocol = protocol_for(task, model, transform_for(task, model.info, settings))
         text = "; ".join(f"{name}: {value}" for name, value in protocol.items())
         lines.append(f"{column_prefix(task, settings)}: {text}")
     return lines

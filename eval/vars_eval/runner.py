@@ -113,15 +113,18 @@ def column_prefix(task: Task, settings: Settings) -> str:
 def transform_for(task: Task, info: ModelInfo, settings: Settings) -> Transform:
     """The protocol's transform at the model's input size, or timm's own for the model."""
     if settings.model_transform:
+        if task.benchmark.fixed_transform:
+            raise UserError(f"{task.benchmark.name} can not be scored with --transform model; it has views of its own.")
         return ModelTransform(info.img_size, info.crop_pct, info.crop_mode, info.interpolation)
     return task.benchmark.transform(info.img_size)
 
 
-def protocol_for(task: Task, transform: Transform) -> dict[str, Any]:
+def protocol_for(task: Task, model: PixelModel, transform: Transform) -> dict[str, Any]:
     """Every choice that changes the number: the benchmark's, the classes of the user's own data, the transform."""
     own = {"classes": f"the {len(task.dataset.layout.classes)} sorted folders of the tree"}
     return {
         **task.benchmark.protocol(),
+        **task.benchmark.facts(model),
         **(own if task.dataset.own_classes else {}),
         "transform": transform.description,
     }
@@ -140,7 +143,7 @@ def _key(task: Task, cell: Cell, model: PixelModel, settings: Settings, transfor
         benchmark=task.benchmark.name,
         cell=cell.name,
         column=column_prefix(task, settings),
-        protocol=protocol_for(task, transform),
+        protocol=protocol_for(task, model, transform),
         model=model.info.name,
         model_kwargs=model.info.kwargs,
         weights=model.info.weights,
@@ -151,8 +154,9 @@ def _key(task: Task, cell: Cell, model: PixelModel, settings: Settings, transfor
     )
 
 
-def _notes(task: Task, transform: Transform, content: Content, scored: int) -> list[str]:
-    notes = [*([transform.note] if transform.note else []), *content.notes]
+def _notes(task: Task, model: PixelModel, transform: Transform, content: Content, scored: int) -> list[str]:
+    notes = [f"{name}: {value}" for name, value in task.benchmark.facts(model).items()]
+    notes += [*([transform.note] if transform.note else []), *content.notes]
     found = len(content.listing.ids)
     if scored < found:
         notes.append(f"partial: {scored:,} of {found:,} images")
@@ -241,7 +245,7 @@ class Runner:
             keys = [_key(task, cell, model, settings, transform, "") for cell in cells]
             return [self._finish(key, None, str(error), times, model, task, []) for key in keys]
         images = select_images(content.listing, settings.limit)
-        notes = _notes(task, transform, content, len(images))
+        notes = _notes(task, model, transform, content, len(images))
         records: dict[str, Record] = {}
         left = []
         for cell in cells:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vars_eval import benchmarks as registry
 from vars_eval import stats
 from vars_eval.errors import UserError, did_you_mean
 from vars_eval.report.rows import Entry, Row, group
@@ -39,12 +40,14 @@ def _paired_cells(first: Entry, second: Entry) -> list[str]:
     ]
 
 
-def _matrix(entry: Entry, cells: Sequence[str]) -> np.ndarray:
-    return np.array([entry.scores[cell].per_image["top1"] for cell in cells])
+def _matrix(entry: Entry, cells: Sequence[str], quantity: str) -> np.ndarray:
+    """(cells, images), with the images that have a value in all cells."""
+    values = np.array([entry.scores[cell].per_image[quantity] for cell in cells])
+    return values[:, ~np.isnan(values).any(0)]
 
 
 def comparison(records: Sequence[Record], first: str, second: str) -> str:
-    """Differences of top-1 accuracy with 95 % intervals, a line for each benchmark that both have.
+    """Differences with 95 % intervals, a line for each benchmark that both have.
 
     Args:
         records: All records.
@@ -52,8 +55,9 @@ def comparison(records: Sequence[Record], first: str, second: str) -> str:
         second: Likewise.
 
     Returns:
-        A table as text; differences are second minus first, in points. One cell: exact McNemar test. Several cells:
-        the mean over the cells, with each picture as one observation.
+        A table as text; differences are second minus first, in points where the benchmark counts in percent (top-1
+        accuracy, IoU). One cell of hits: exact McNemar test. Else the mean over the cells, with each picture as one
+        observation.
 
     Raises:
         UserError: A model is unknown or stands for several rows, or they share no benchmark.
@@ -68,16 +72,17 @@ def comparison(records: Sequence[Record], first: str, second: str) -> str:
         sizes = {one.entries[column].scores[cell].n for cell in cells}
         if len(sizes) != 1:
             continue
-        a, b = _matrix(one.entries[column], cells), _matrix(two.entries[column], cells)
+        kind = registry.all_benchmarks()[one.entries[column].cells[cells[0]].key.benchmark]
+        a, b = (_matrix(row.entries[column], cells, kind.compared) for row in (one, two))
+        scale, digits = (100, 2) if kind.percent else (1, 4)
         weights = np.full(len(cells), 1 / len(cells))
         difference, error = stats.weighted_mean(b.astype(float) - a, weights)
         low, high = stats.normal_interval(difference, error)
-        p = stats.mcnemar(a[0], b[0]) if len(cells) == 1 else stats.normal_p(difference, error)
-        interval = f"{100 * difference:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})"
-        lines.append(
-            f"{column:32s} {len(cells):5d} {a.shape[1]:6d} {100 * a.mean():7.2f} {100 * b.mean():7.2f} {interval:>24s} "
-            f"{p:8.2g}"
-        )
+        paired_hits = len(cells) == 1 and a.dtype == bool
+        p = stats.mcnemar(a[0], b[0]) if paired_hits else stats.normal_p(difference, error)
+        interval = "{:+.{d}f} ({:+.{d}f} to {:+.{d}f})".format(*(scale * x for x in (difference, low, high)), d=digits)
+        means = " ".join(f"{scale * values.mean():7.{digits}f}" for values in (a, b))
+        lines.append(f"{column:32s} {len(cells):5d} {a.shape[1]:6d} {means} {interval:>24s} {p:8.2g}")
     if len(lines) == 1:
         raise UserError(f"{one.label} and {two.label} have no benchmark on the same images in common.")
     return "\n".join(lines)

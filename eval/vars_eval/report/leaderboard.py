@@ -124,7 +124,7 @@ def _column_order(name: str) -> tuple[str, int]:
 
 
 def results(records: Iterable[Record]) -> pd.DataFrame:
-    """The tidy table: a row for each record, failed ones included, with accuracies in percent."""
+    """The tidy table: a row for each record, failed ones included: shares of images in percent, means of all else."""
     rows = []
     for record in records:
         key = record.key
@@ -139,9 +139,11 @@ def results(records: Iterable[Record]) -> pd.DataFrame:
         }
         if record.score is not None:
             row["n"] = record.score.n
+            counts = record.score.counts
             for name, total in record.score.sums.items():
-                row[name] = 100 * total / record.score.n
-                if record.score.per_image[name].dtype == bool:
+                share = record.score.per_image[name].dtype == bool
+                row[name] = (100 if share else 1) * total / counts[name] if counts[name] else None
+                if share:
                     low, high = stats.wilson(int(total), record.score.n)
                     row[f"{name}_ci_low"], row[f"{name}_ci_high"] = 100 * low, 100 * high
         row |= {

@@ -11,11 +11,19 @@ def _ranking(rows: Sequence[Row], headlines: dict[str, Column]) -> list[Row]:
     """Rows by mean rank over the headline columns; a missing number ranks last in its column."""
     places: dict[int, list[int]] = {index: [] for index in range(len(rows))}
     for name, sample in headlines.items():
+        if sample.higher_is_better is None:
+            continue
         sign = -1 if sample.higher_is_better else 1
         values = [next((sign * c.value for c in row.columns if c.name == name), math.inf) for row in rows]
         for index, value in enumerate(values):
             places[index].append(sum(other < value for other in values))
     return [rows[index] for index in sorted(places, key=lambda index: (sum(places[index]), rows[index].label))]
+
+
+def _text(column: Column) -> str:
+    """The number with its interval, if it has one."""
+    value, low, high = (f"{number:.{column.digits}f}" for number in (column.value, column.low, column.high))
+    return value if column.low == column.high else f"{value} ({low} to {high})"
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -29,8 +37,9 @@ def table(rows: Sequence[Row]) -> str:
     """
     headlines = {column.name: column for row in rows for column in row.columns if column.headline}
     headlines = dict(sorted(headlines.items()))
-    arrows = {name: "↑" if column.higher_is_better else "↓" for name, column in headlines.items()}
-    header = ["model", "params (M)", "GMACs", "steps", *(f"{name} {arrows[name]}" for name in headlines)]
+    arrows = {True: " ↑", False: " ↓", None: ""}
+    names = [f"{name}{arrows[column.higher_is_better]}" for name, column in headlines.items()]
+    header = ["model", "params (M)", "GMACs", "steps", *names]
     lines = ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
     notes: dict[str, int] = {}
     for row in _ranking(rows, headlines):
@@ -42,7 +51,7 @@ def table(rows: Sequence[Row]) -> str:
         by_name = {column.name: column for column in row.columns}
         for name in headlines:
             column = by_name.get(name)
-            values.append(f"{column.value:.1f} ({column.low:.1f} to {column.high:.1f})" if column else "")
+            values.append(_text(column) if column else "")
         lines.append("| " + " | ".join(values) + " |")
     footnotes = [f"\n[{mark}] {note}" for note, mark in notes.items()]
     return "\n".join(lines) + "\n" + "".join(footnotes) + ("\n" if footnotes else "")
