@@ -42,6 +42,22 @@ def weighted_mean(values: NDArray[np.float64], weights: NDArray[np.float64]) -> 
     return float(per_picture.mean()), float(per_picture.std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0
 
 
+def ratio(numerators: NDArray[np.float64], denominators: NDArray[np.float64]) -> tuple[float, float]:
+    """Ratio of two sums over pictures, with its standard error by linearisation (pictures are the observations).
+
+    Args:
+        numerators: (images,).
+        denominators: (images,), with a positive sum.
+
+    Returns:
+        The ratio, and its standard error (0 for a single image).
+    """
+    n, total = len(numerators), float(denominators.sum())
+    estimate = float(numerators.sum()) / total
+    residuals = numerators - estimate * denominators
+    return estimate, float(np.sqrt(n / (n - 1) * (residuals**2).sum()) / total) if n > 1 else 0.0
+
+
 def normal_interval(estimate: float, error: float) -> tuple[float, float]:
     """95 % interval of an estimate with a standard error."""
     return estimate - _Z95 * error, estimate + _Z95 * error

@@ -46,6 +46,19 @@ class ResizeCrop(Transform):
         return _tensor(tv.center_crop(image, self.size))
 
 
+class Squash(Transform):
+    """All of the picture, brought to S x S whatever its shape."""
+
+    def __init__(self, size: int, interpolation: InterpolationMode = InterpolationMode.BICUBIC) -> None:
+        self.size = size
+        self.interpolation = interpolation
+        self.description = f"squash to {size} x {size} {interpolation.value} (Pillow), no crop"
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        """Returns a (3, S, S) uint8 tensor."""
+        return _tensor(tv.resize(image, [self.size, self.size], self.interpolation))
+
+
 class CropOnly(Transform):
     """The centre 224 x 224 as it is (all of an official ImageNet-C image), resampled only for another input size."""
 
