@@ -33,7 +33,7 @@ class DataSet:
     own_classes: bool = False
 
 
-def _some(names: list[str]) -> str:
+def some(names: list[str]) -> str:
     """The first few names of a list, with how many more there are."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
@@ -49,16 +49,16 @@ def _check_cell(layout: Layout, folder: Path, cell: Cell) -> tuple[int, str]:
     unknown = sorted(set(listing.counts) - set(layout.classes))
     if unknown:
         raise UserError(
-            f"{folder} has {len(unknown)} folders that are no class of {layout.title} ({_some(unknown)}); expected "
+            f"{folder} has {len(unknown)} folders that are no class of {layout.title} ({some(unknown)}); expected "
             f"{layout.tree()}; name the right folder, or pass --classes folders to take the tree's own classes."
         )
     gaps = []
     missing = [name for name in layout.classes if name not in listing.counts]
     if missing:
-        gaps.append(f"{len(missing)} of {len(layout.classes)} class folders are missing ({_some(missing)})")
+        gaps.append(f"{len(missing)} of {len(layout.classes)} class folders are missing ({some(missing)})")
     empty = [name for name, count in listing.counts.items() if count == 0]
     if empty:
-        gaps.append(f"{len(empty)} class folders are empty ({_some(empty)})")
+        gaps.append(f"{len(empty)} class folders are empty ({some(empty)})")
     expected = layout.expected(cell)
     if expected and len(listing.ids) != expected:
         gaps.append(f"{len(listing.ids):,} images, expected {expected:,}")
@@ -102,14 +102,14 @@ def check(
         found = list_folder(root)[0]
         raise UserError(
             f"{root} holds none of the {len(layout.cells)} folders of {layout.title} (expected {layout.tree()}, found "
-            f"{_some(found) or 'no folders'}); name the folder that holds {layout.cells[0].folder.split('/')[0]}."
+            f"{some(found) or 'no folders'}); name the folder that holds {layout.cells[0].folder.split('/')[0]}."
         )
     if own_classes:
         layout = _own_classes(layout, data_dir, root, present)
     gaps = []
     if len(present) < len(layout.cells):
         absent = [cell.name for cell in layout.cells if cell not in present]
-        gaps.append(f"{len(absent)} of {len(layout.cells)} cells are missing ({_some(absent)})")
+        gaps.append(f"{len(absent)} of {len(layout.cells)} cells are missing ({some(absent)})")
     images = 0
     for done, cell in enumerate(present):
         if progress:

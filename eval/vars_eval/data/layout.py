@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from vars_eval.errors import UserError
 from vars_eval.files import write_whole
@@ -72,6 +72,9 @@ class Layout:
         return f"DIR/{folder}{example}/*.JPEG ({classes}{cells}{images})"
 
 
+AnyLayout = TypeVar("AnyLayout", bound=Layout)
+
+
 def write_manifest(root: Path, layout: Layout) -> None:
     """Writes the manifest that describes a data set which is not the official one.
 
@@ -88,7 +91,7 @@ def write_manifest(root: Path, layout: Layout) -> None:
     write_whole(root / MANIFEST, json.dumps(content, indent=1) + "\n")
 
 
-def with_manifest(layout: Layout, root: Path) -> Layout:
+def with_manifest(layout: AnyLayout, root: Path) -> AnyLayout:
     """The layout to check `root` against: what its manifest says, or the official one where it has none.
 
     Args:
