@@ -56,6 +56,8 @@ TIMM = {
     "counting": {"mixers", "models"},
     "table2": {"counting"},
     "convert": {"mixers", "models"},
+    "attention_maps": {"convert", "mixers", "sparse"},
+    "active_codes": {"attention_maps", "mixers"},
 }
 
 
