@@ -33,8 +33,8 @@ def attention(static, steps, learned_k):
 def by_hand(mixer, steps=5, learned_k=True):
     return {
         "softmax": 4 * N * C * C + H * 2 * N * N * D,
-        # Features of q and k, k^T v, q (k^T v), and the two products of the denominator's one column.
-        "performer": 4 * N * C * C + H * (2 * N * D * 3 * D + 2 * N * 3 * D * D + N * 3 * D),
+        # Features of q and k, and k^T v and q (k^T v) with the denominator's one column.
+        "performer": 4 * N * C * C + H * (2 * N * D * 3 * D + 2 * N * 3 * D * (D + 1)),
         # The projections v and proj; everything else is an FFT or works element by element.
         "vars_s": 2 * N * C * C,
         "vars_d": attention(0, steps, learned_k),

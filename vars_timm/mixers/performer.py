@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vars_timm.mixers.mixer import Mixer, count_heads, merge_heads, split_heads
@@ -61,6 +62,6 @@ class Performer(Mixer):
         projection = at_least_float32(self.rand_matrix)
         # A scale of each query and one of all keys cancel in the quotient.
         q, k = unscaled_features(q, projection, "cosine", [-1]), unscaled_features(k, projection, "cosine", [-2, -1])
-        weight = q @ k.sum(dim=-2).unsqueeze(-1)
-        mixed = q @ (k.transpose(-2, -1) @ v) / weight
-        return self.proj(merge_heads(mixed).to(x.dtype))
+        # With a column of ones, whose sums are the denominators.
+        sums = q @ (k.transpose(-2, -1) @ F.pad(v, (0, 1), value=1.0))
+        return self.proj(merge_heads(sums[..., :-1] / sums[..., -1:]).to(x.dtype))

@@ -23,7 +23,8 @@ def random_features(x: Tensor, projection: Tensor, similarity: str) -> Tensor:
     Returns:
         Features, (..., N, m), all positive.
     """
-    return _exponent(x, projection, similarity).exp_()
+    inner, shift = _inner_and_shift(x, projection, similarity)
+    return inner.sub_(shift).exp_()
 
 
 def unscaled_features(x: Tensor, projection: Tensor, similarity: str, dims: list[int]) -> Tensor:
@@ -40,7 +41,10 @@ def unscaled_features(x: Tensor, projection: Tensor, similarity: str, dims: list
     Returns:
         Features, (..., N, m), all positive; the scale carries no gradient.
     """
-    exponent = _exponent(x, projection, similarity)
+    exponent, shift = _inner_and_shift(x, projection, similarity)
+    # The shift is one number a vector.
+    if dims != [-1]:
+        exponent = exponent.sub_(shift)
     return exponent.sub_(exponent.detach().amax(dim=dims, keepdim=True)).exp_()
 
 
@@ -74,10 +78,11 @@ def draw_directions(projection: Tensor, directions: str) -> None:
             head.copy_(gaussian_orthogonal_random_matrix(features, width).T * signs)
 
 
-def _exponent(x: Tensor, projection: Tensor, similarity: str) -> Tensor:
+def _inner_and_shift(x: Tensor, projection: Tensor, similarity: str) -> tuple[Tensor, Tensor]:
+    """What the exponent is the difference of, (..., N, m) and (..., N, 1)."""
     square = x.square().sum(dim=-1, keepdim=True)
     # Not a division by the norm, whose own kernel is slow.
     scale = square.clamp_min(1e-24).rsqrt() if similarity == "cosine" else torch.full_like(square, x.shape[-1] ** -0.25)
     shift = square * scale.square() / 2 + math.log(projection.shape[-1]) / 2
     # Under autocast the product is of a half type, whose range the exponential may leave.
-    return ((x * scale) @ projection).to(x.dtype).sub_(shift)
+    return ((x * scale) @ projection).to(x.dtype), shift
