@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from vars_eval import commands, config, corruption_commands
 from vars_eval.errors import UserError, did_you_mean
+from vars_eval.model_options import add_model_options
 
 
 class _Parser(argparse.ArgumentParser):
@@ -33,15 +34,7 @@ def _run_parser(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group
     what = group("what to score")
     what.add_argument("--bench", nargs="+", metavar="NAME[:OPTION=VALUE,...]", help="benchmarks, see vars-eval ls")
-    what.add_argument("--model", nargs="+", metavar="NAME", help="timm names, hf-hub:, local-dir: or module:function")
-    what.add_argument("--checkpoint", nargs="+", metavar="FILE", help="one for each model; default: published weights")
-    what.add_argument("--use-ema", action="store_true", help="the checkpoint's EMA weights, not the raw ones")
-    what.add_argument("--random-init", action="store_true", help="leave the models untrained (initialised from --seed)")
-    what.add_argument("--model-kwargs", nargs="+", default=[], metavar="KEY=VALUE", help="constructor arguments")
-    what.add_argument("--img-size", type=int, metavar="S", help="input side; default: the model's own")
-    what.add_argument(
-        "--import", nargs="+", default=["vars_timm"], dest="imports", metavar="PACKAGE", help="packages with models"
-    )
+    add_model_options(what)
     data = group("on which data")
     data.add_argument("--data-dir", nargs="+", default=[], metavar="[DATASET=]PATH", help="default: $VARS_DATA/DATASET")
     data.add_argument("--classes", choices=["imagenet", "folders"], default="imagenet", help="folders: the tree's own")

@@ -7,8 +7,7 @@ import timm
 import torch
 
 from vars_eval import benchmarks as registry
-from vars_eval import config, store
-from vars_eval.api import default_device
+from vars_eval import store
 from vars_eval.data import paths
 from vars_eval.distributed import World, world
 from vars_eval.errors import UserError
@@ -23,40 +22,13 @@ from vars_eval.model import (
     inspect,
     load_model,
 )
+from vars_eval.model_options import device_of, model_specs
 from vars_eval.progress import Progress
 from vars_eval.report import tables
 from vars_eval.report.compare import comparison
 from vars_eval.run import DataOptions, check_model, counter, describe, run_model, synthesize
 from vars_eval.run import check_data as check_tasks
 from vars_eval.runner import Settings, Task, prepare
-
-
-def _specs(arguments: argparse.Namespace) -> list[ModelSpec]:
-    """The models that were asked for."""
-    names, files = arguments.model, arguments.checkpoint or []
-    if files and len(files) != len(names):
-        raise UserError(
-            f"There are {len(names)} models and {len(files)} checkpoints; give one for each model, in order."
-        )
-    if files and arguments.random_init:
-        raise UserError("--random-init and --checkpoint exclude each other; drop one of them.")
-    if arguments.use_ema and not files:
-        raise UserError("--use-ema chooses among the weights of a checkpoint; pass --checkpoint FILE.")
-    missing = next((file for file in files if not Path(file).is_file()), None)
-    if missing:
-        raise UserError(f"The checkpoint {missing} does not exist; check the path.")
-    kwargs = config.key_values(arguments.model_kwargs)
-    return [
-        ModelSpec(
-            name=name,
-            checkpoint=Path(files[index]) if files else None,
-            use_ema=arguments.use_ema,
-            kwargs=kwargs,
-            random_init=arguments.random_init or (arguments.synthetic and not files),
-            img_size=arguments.img_size,
-        )
-        for index, name in enumerate(names)
-    ]
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
@@ -69,7 +41,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         raise UserError(f"--shard is {arguments.shard}; expected I/N with 1 <= I <= N, for example 2/8.") from error
     return Settings(
         out=Path(arguments.out),
-        device=_device(arguments.device),
+        device=device_of(arguments.device),
         precision=f"amp-{arguments.amp}" if arguments.amp else "float32",
         seed=arguments.seed,
         limit=arguments.limit,
@@ -80,18 +52,6 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         fresh=arguments.fresh,
         shard=(first - 1, count),
     )
-
-
-def _device(name: str | None) -> torch.device:
-    if name is None or (name == "cuda" and torch.cuda.is_available()):
-        return default_device()
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0][:120]
-        raise UserError(f"The device {name!r} can not be used ({reason}); expected cpu, cuda or cuda:1.") from error
-    return device
 
 
 def _missing(arguments: argparse.Namespace) -> None:
@@ -129,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
     _missing(arguments)
     chosen = [registry.load(text) for text in arguments.bench]
     settings = _settings(arguments)
-    specs = _specs(arguments)
+    specs = model_specs(arguments, arguments.synthetic)
     imported = import_plugins(arguments.imports)
     for spec in specs:
         check_name(spec.name, imported)

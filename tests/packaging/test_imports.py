@@ -29,7 +29,9 @@ EVAL = {
     "attention": {"errors", "model"},
     "job": BASE | {"data", "model"},
     "benchmark": BASE | {"data", "job", "model"},
-    "benchmarks": BASE | {"data", "metrics", "attacks", "attention", "corruptions", "benchmark", "job", "model"},
+    "finetune": BASE | {"data", "job", "model", "weights"},
+    "benchmarks": BASE
+    | {"data", "metrics", "attacks", "attention", "corruptions", "finetune", "benchmark", "job", "model"},
     "store": BASE | {"benchmark"},
     "report": BASE | {"store", "benchmark", "benchmarks", "model"},
 }
@@ -42,6 +44,8 @@ LATE = {
     "commands",
     "corrupted_tree",
     "corruption_commands",
+    "figure_commands",
+    "model_options",
     "cli",
     "__init__",
     "__main__",
