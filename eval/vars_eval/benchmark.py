@@ -202,6 +202,10 @@ class Benchmark(ABC):
             For each of `job.variants`: quantity name -> array, in the order of `job.images`.
         """
 
+    def finished(self, workspace: Path) -> None:
+        """Called when the record of a cell is on disk, so that its checkpoints may go; see `Job.workspace`."""
+        return
+
     @classmethod
     @abstractmethod
     def columns(cls, prefix: str, scores: Mapping[str, Score]) -> list[Column]:

@@ -61,7 +61,7 @@ class BatchSize:
         self.say(f"out of memory: going on with batches of {self.size}")
 
 
-def _out_of_memory(error: BaseException) -> bool:
+def out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out; on a CPU torch raises a plain RuntimeError."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
@@ -163,7 +163,7 @@ class Job:
                 pixels = change(images[start:stop], positions[start:stop])
                 result = function(pixels.to(self.device).float() / 255, positions[start:stop]).cpu()
             except (RuntimeError, MemoryError) as error:
-                if not _out_of_memory(error):
+                if not out_of_memory(error):
                     raise
                 problem: Exception = error
             else:

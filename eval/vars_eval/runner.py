@@ -255,6 +255,7 @@ class Runner:
             if found is None:
                 left.append(cell)
             else:
+                task.benchmark.finished(found.key.workspace(settings.out))
                 self._skip(len(images) + task.benchmark.training_images)
                 records[cell.name] = found
         at_once = max(_PASS // len(images), 1)
@@ -292,6 +293,8 @@ class Runner:
                 merged = _merge([found[number] for found, _ in outcomes], len(images))
                 score = Score(merged, ids_hash([image.id for image in images]))
             records.append(self._finish(key, score, problem, times, model, task, notes))
+        if not problem and self.world.main:
+            task.benchmark.finished(workspace)
         return records
 
     def _skip(self, count: int) -> None:

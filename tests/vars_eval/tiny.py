@@ -22,6 +22,9 @@ class TinyNet(nn.Module):
         nn.init.zeros_(self.head.bias)
         self.pretrained_cfg = {"input_size": (3, SIDE, SIDE), "architecture": "tiny"}
 
+    def reset_classifier(self, num_classes: int) -> None:
+        self.head = nn.Linear(16, num_classes)
+
     def forward(self, pixels: Tensor) -> Tensor:
         features = self.drop(nn.functional.gelu(self.norm(self.stem(pixels))))
         return self.head(features.mean((2, 3)))

@@ -1,0 +1,13 @@
+"""`python eval/pacs.py --model M --data-dir D`: the same as `vars-eval run --bench pacs`, also from a bare checkout."""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+# This folder is on the path already; the repository root, for vars_timm, is not. Installed packages go first.
+sys.path.append(str(HERE.parent))
+
+from vars_eval.cli import main  # noqa: E402
+
+if __name__ == "__main__":
+    sys.exit(main(["run", "--bench", "pacs", *sys.argv[1:]]))
