@@ -59,7 +59,7 @@ class _Steps(Dataset[_Item]):
         first = step * self.each
         for paths, classes, seed in zip(self.paths, self.labels, self.seeds, strict=True):
             for place, index in enumerate(draws(len(paths), first, self.each, seed), start=first):
-                torch.manual_seed(seed_of(seed, "augment", place))
+                torch.default_generator.manual_seed(seed_of(seed, "augment", place))
                 try:
                     images.append(decode(paths[index], self.transform))
                 except UserError as error:  # as text, or a worker process would add its traceback
