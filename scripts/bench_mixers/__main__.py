@@ -2,55 +2,49 @@
 
 python scripts/bench_mixers                       mixers and models on the CPU, one thread
 python scripts/bench_mixers --compile             the same with torch.compile as well (minutes)
+python scripts/bench_mixers --released CHECKOUT   beside the released layers themselves, where you have them
 python scripts/bench_mixers --device cuda --batch 128
 """
 
 import argparse
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import timm
 import torch
-from candidates import DIM, GRID, MEMORY_BATCH, mixer_of, mixer_step
-from literal import LITERAL
-from measure import difference, medians, peak_mebibytes, step_of
+from candidates import MEMORY_BATCH
+from measure import medians, step_of
+from released import import_released
+from row import mixer_row
 
 MIXERS = ("softmax", "performer", "vars_s", "vars_d", "vars_sd")
 
 
 def bench_mixers(args: argparse.Namespace) -> None:
-    """Print the table of the mixers."""
+    """Print the table of the mixers, each measured in a process of its own.
+
+    What a process has allocated before decides how often the next tensors are new pages of memory.
+    """
+    other = "released" if args.released else "literal"
     print(
-        "\n| mixer | forward ms | x literal | forward + backward ms | x literal | training step MiB | literal MiB | "
+        f"\n| mixer | forward ms | x {other} | forward + backward ms | x {other} | training step MiB | {other} MiB | "
         "largest difference | left out |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|"
     )
-    for name in MIXERS:
-        mixer = mixer_of(name, args.device)
-        x = torch.randn(args.batch, GRID[0] * GRID[1], DIM, device=args.device)
-        candidates = {name: mixer}
-        if name in LITERAL:
-            candidates["literal"] = partial(LITERAL[name], mixer)
-        if args.compile:
-            candidates["compiled"] = torch.compile(mixer, fullgraph=True)
-        cells = []
-        for train in (False, True):
-            steps = {key: step_of(forward, x, train=train) for key, forward in candidates.items() if key != "compiled"}
-            if args.compile:
-                # The compiled module has the parameters of the mixer.
-                steps["compiled"] = step_of(candidates["compiled"], x, train=train)
-            times = medians(steps, args.repeats, args.device)
-            ratio = f"{times['literal'] / times[name]:.2f}" if "literal" in times else ""
-            compiled = f" (compiled {times['compiled']:.1f})" if args.compile else ""
-            cells += [f"{times[name]:.1f}{compiled}", ratio]
-        memory = [f"{peak_mebibytes(mixer_step(name, False, args.device), args.device):.0f}"]
-        literal = name in LITERAL
-        memory += [f"{peak_mebibytes(mixer_step(name, True, args.device), args.device):.0f}" if literal else ""]
-        gap = ["", ""]
-        if literal:
-            largest, left_out = difference(mixer(x).detach(), LITERAL[name](mixer, x).detach())
-            gap = [f"{largest:.1e}", f"{left_out:.1e}"]
-        print("| " + " | ".join([name, *cells, *memory, *gap]) + " |", flush=True)
+    row = partial(
+        mixer_row,
+        device=args.device,
+        batch=args.batch,
+        repeats=args.repeats,
+        threads=args.threads,
+        checkout=args.released,
+        compiled=args.compile,
+    )
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as processes:
+        for line in processes.map(row, MIXERS):
+            print(line, flush=True)
 
 
 def bench_models(args: argparse.Namespace) -> None:
@@ -87,10 +81,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of a CPU; its times are CPU times (default 1)")
     parser.add_argument("--family", default="rvt_tiny", help="the models: FAMILY_MIXER (default %(default)s)")
     parser.add_argument("--compile", action="store_true", help="torch.compile as well, default backend")
+    parser.add_argument("--released", type=Path, metavar="CHECKOUT", help="folder of the released vars_block.py")
     parser.add_argument("--only", choices=("mixers", "models"), help="one of the two tables")
     args = parser.parse_args()
     if args.device == "cuda" and not torch.cuda.is_available():
         sys.exit("--device must be cpu, as torch finds no CUDA device here; got cuda")
+    if args.released:
+        import_released(args.released)
     torch.set_num_threads(args.threads)
     where = torch.cuda.get_device_name() if args.device == "cuda" else f"CPU, {args.threads} thread(s), CPU time"
     print(f"{where}; torch {torch.__version__}; batch {args.batch}, memory at batch {MEMORY_BATCH}; float32; medians")
