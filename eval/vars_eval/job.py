@@ -16,6 +16,7 @@ from vars_eval.errors import UserError
 from vars_eval.model import PixelModel
 
 T = TypeVar("T")
+OUT_OF_MEMORY = "Out of memory with a single image; use a device with more memory."
 PRECISIONS = {"float32": None, "amp-float16": torch.float16, "amp-bfloat16": torch.bfloat16}
 
 
@@ -56,7 +57,7 @@ class BatchSize:
             UserError: It is 1 already.
         """
         if self.size == 1:
-            raise UserError("Out of memory with a single image; use a device with more memory.") from error
+            raise UserError(OUT_OF_MEMORY) from error
         self.size = max(self.size // 2, 1)
         self.say(f"out of memory: going on with batches of {self.size}")
 

@@ -16,7 +16,7 @@ if HERE not in sys.path:
 from vars_eval import benchmarks as registry  # noqa: E402
 from vars_eval import cli  # noqa: E402
 from vars_eval.benchmarks.imagenet_c_fly import ImageNetCFly  # noqa: E402
-from vars_eval.data import synthetic  # noqa: E402
+from vars_eval.data import scenes, synthetic  # noqa: E402
 from vars_eval.data.layout import with_manifest, write_manifest  # noqa: E402
 
 
@@ -31,6 +31,7 @@ def trees(tmp_path_factory):
             small = functools.partial(synthetic.picture, side=64)
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(synthetic, "picture", small)
+                patch.setattr(scenes, "LONGER", 128)
                 tree = benchmark.synthesize(root / benchmark.dataset)
             layout = with_manifest(benchmark.layout, tree)
             step = -(-len(layout.cells) // 8)

@@ -84,6 +84,19 @@ def decode(path: Path, transform: Transform) -> Tensor:
     return image
 
 
+def picture_size(path: Path) -> tuple[int, int]:
+    """Width and height of an image, from its header alone.
+
+    Raises:
+        UserError: It is no image.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(f"The image {path} can not be decoded ({error}); replace it and run again.") from error
+
+
 def batches(
     paths: Sequence[Path],
     transform: Transform,

@@ -45,6 +45,21 @@ class ResizeCrop(Transform):
         image = tv.resize(image, self.resize, self.interpolation)
         return _tensor(tv.center_crop(image, self.size))
 
+    def geometry(self, size: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Where a picture's pixels go.
+
+        Args:
+            size: (width, height) of a picture.
+
+        Returns:
+            Its size after the resize, and the (x, y) of the crop's corner there; negative where the crop is padded.
+        """
+        width, height = size
+        short = min(size)
+        resized = (int(self.resize * width / short), int(self.resize * height / short))
+        left, top = (round((side - self.size) / 2.0) for side in resized)
+        return resized, (left, top)
+
 
 class Squash(Transform):
     """All of the picture, brought to S x S whatever its shape."""

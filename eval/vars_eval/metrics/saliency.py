@@ -8,7 +8,6 @@ conventions are those of pysaliency.
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import gaussian_filter
 
 _CONSTANT = 1e-6
 _EPSILON = 2.2204e-16
@@ -224,6 +223,15 @@ def kl(saliency: ArrayLike, empirical: ArrayLike) -> float:
     return float((q * np.log(_EPSILON + q / (p + _EPSILON))).sum())
 
 
+def _bumps(length: int, centres: NDArray[np.intp], sigma: float) -> Floats:
+    """(length, n): a Gaussian of sum 1 around each centre, cut at four standard deviations as scipy.ndimage does."""
+    reach = int(4 * sigma + 0.5)
+    total = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * sigma**2)).sum()
+    distance = np.arange(length)[:, None] - centres
+    bumps: Floats = np.where(np.abs(distance) <= reach, np.exp(-(distance**2) / (2 * sigma**2)) / total, 0.0)
+    return bumps
+
+
 def fixation_density(fixations: ArrayLike, shape: tuple[int, int], sigma: float) -> Floats:
     """The empirical map: numbers of fixations a pixel, blurred by a Gaussian, with nothing beyond the edges.
 
@@ -238,8 +246,9 @@ def fixation_density(fixations: ArrayLike, shape: tuple[int, int], sigma: float)
     Raises:
         ValueError: A fixation outside of the map.
     """
-    counts = np.bincount(_pixels(shape, fixations), minlength=shape[0] * shape[1]).astype(np.float64)
-    density: Floats = gaussian_filter(counts.reshape(shape), sigma, mode="constant")
+    rows, columns = np.divmod(_pixels(shape, fixations), shape[1])
+    # A sum of few separable bumps is a product of two thin matrices, and much quicker than a convolution.
+    density: Floats = _bumps(shape[0], rows, sigma) @ _bumps(shape[1], columns, sigma).T
     return density
 
 

@@ -66,7 +66,8 @@ def rates(tp: ArrayLike, fp: ArrayLike, target: ArrayLike, pixels: ArrayLike) ->
         >>> {name: round(float(value), 3) for name, value in rates(30, 20, 40, 100).items()}
         {'iou': 0.5, 'fp': 0.2, 'fn': 0.1, 'foreground': 0.4, 'fpr': 0.333, 'fnr': 0.25, 'background_iou': 0.571}
     """
-    hit, false, wanted, total = (np.asarray(values, np.float64) for values in (tp, fp, target, pixels))
+    arrays = np.broadcast_arrays(*(np.asarray(values, np.float64) for values in (tp, fp, target, pixels)))
+    hit, false, wanted, total = arrays
     missed, rest = wanted - hit, total - wanted
     with np.errstate(divide="ignore", invalid="ignore"):
         return {

@@ -1,0 +1,134 @@
+"""Fixations of people, picture by picture, from one of three sources: an export, raw gaze, or point images."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from vars_eval.data.gaze import Detector, read_gaze
+from vars_eval.data.tree import is_image
+from vars_eval.errors import UserError
+
+_SCANPATH = ("observer", "order")
+_POINT = 127
+"""A point image is a JPEG: points are near 255 and what JPEG puts around them is far below this."""
+
+Points = NDArray[np.float64]
+"""(n, 2) as (x, y) in pixels of the picture, zero-based."""
+
+
+def stem(name: str) -> str:
+    """A picture's name without folder and suffix of an image; other dots stay."""
+    name = name.replace("\\", "/").rsplit("/", 1)[-1]
+    return name.rsplit(".", 1)[0] if is_image(name) else name
+
+
+def _table(path: Path) -> pd.DataFrame:
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                return pd.DataFrame({name: arrays[name] for name in arrays.files})
+        return pd.read_csv(path, dtype={"image": str}, skipinitialspace=True)
+    except (OSError, ValueError, TypeError, AttributeError, EOFError, BadZipFile) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"The fixations {path} can not be read ({reason}); expected columns (CSV) or arrays of one length (NPZ) "
+            "with the names image, x, y, observer, order."
+        ) from error
+
+
+def read_export(path: Path, keep_first: bool) -> dict[str, Points]:
+    """Reads fixations that someone exported.
+
+    Args:
+        path: CSV with the columns image, x, y, observer, order, or NPZ with arrays of these names; `order` counts the
+            fixations of one observer on one picture.
+        keep_first: Whether the first fixation of each observer on each picture counts; observer and order may then
+            be left out.
+
+    Returns:
+        Stem of the picture's name -> fixations.
+
+    Raises:
+        UserError: It can not be read, lacks a column, or holds a value that is no number.
+    """
+    table = _table(path)
+    needed = ("image", "x", "y", *(() if keep_first else _SCANPATH))
+    lacking = [name for name in needed if name not in table]
+    if lacking:
+        hint = "; to keep all fixations, pass keep_first=true" if set(lacking) <= set(_SCANPATH) else ""
+        raise UserError(
+            f"The fixations {path} have no column {', '.join(lacking)} (found {', '.join(map(str, table))}); expected "
+            f"{', '.join(needed)}{hint}."
+        )
+    numbers = ["x", "y", *(() if keep_first else ["order"])]
+    values = table[numbers].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
+    wrong = np.flatnonzero(~np.isfinite(values).all(1) | table["image"].isna().to_numpy())
+    if len(wrong):
+        row = ", ".join(f"{name}={table[name].iloc[wrong[0]]}" for name in ("image", *numbers))
+        raise UserError(f"The fixations {path} have no numbers in row {wrong[0] + 1} ({row}); mend or remove it.")
+    table = table.assign(image=table["image"].astype(str).map(stem)).assign(**dict(zip(numbers, values.T, strict=True)))
+    names = table["image"].unique()
+    if not keep_first:
+        table = table[table["order"] > table.groupby(["image", "observer"])["order"].transform("min")]
+    left = {name: part[["x", "y"]].to_numpy(np.float64) for name, part in table.groupby("image")}
+    return {str(name): left.get(name, np.empty((0, 2))) for name in names}
+
+
+def from_gaze(recordings: Mapping[str, Iterable[Path]], detector: Detector, keep_first: bool) -> dict[str, Points]:
+    """Fixations of raw gaze.
+
+    Args:
+        recordings: Stem of the picture's name -> one file for each observer.
+        detector: How they are found.
+        keep_first: Whether the first fixation of each recording counts.
+
+    Raises:
+        UserError: A recording can not be read.
+    """
+    first = 0 if keep_first else 1
+    return {
+        name: np.concatenate([np.empty((0, 2)), *(detector.fixations(read_gaze(path))[first:] for path in paths)])
+        for name, paths in recordings.items()
+    }
+
+
+def read_points(path: Path, size: tuple[int, int]) -> Points:
+    """Reads a point image: white where someone looked; order, observers and repeats at one pixel are lost.
+
+    Args:
+        path: The image.
+        size: (width, height) of its picture.
+
+    Returns:
+        Centres of the pixels that are brighter than 127.
+
+    Raises:
+        UserError: It can not be read, or is not of the picture's size.
+    """
+    try:
+        with Image.open(path) as image:
+            bright = np.asarray(image.convert("L")) > _POINT
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(f"The point image {path} can not be decoded ({error}); replace it and run again.") from error
+    if bright.shape != size[::-1]:
+        raise UserError(
+            f"The point image {path} is {bright.shape[1]} x {bright.shape[0]} and its picture {size[0]} x {size[1]} "
+            "pixels; expected equal sizes: replace the one that was resized."
+        )
+    rows, columns = bright.nonzero()
+    return np.stack([columns, rows], 1).astype(np.float64) + 0.5
+
+
+def inside(points: Points, size: tuple[int, int]) -> Points:
+    """The fixations in the frame: 0 < x < W and 0 < y < H.
+
+    Args:
+        points: (n, 2).
+        size: (W, H).
+    """
+    return points[(points > 0).all(1) & (points < np.array(size)).all(1)]
