@@ -21,9 +21,9 @@ class Detector:
     """Finds fixations in gaze samples; lengths are in degrees of sight, times in seconds.
 
     A sample is steady where the eye moves slower than `velocity`, by the smoothed difference over five samples of
-    Engbert and Kliegl (2003). Runs of steady samples are candidates (Salvucci and Goldberg 2000). Two in a row are one
-    where less than `gap` lies between them and their medians are closer than `distance`, as after a blink or a noisy
-    sample. What is shorter than `duration`, or spreads by more than `dispersion` (a slow drift), is no fixation.
+    Engbert and Kliegl (2003). Runs of steady samples are candidates (Salvucci and Goldberg 2000). Two are one where
+    less than `gap` lies between them and their medians are closer than `distance`, as after a blink or a noisy sample.
+    What is shorter than `duration`, or spreads by more than `dispersion` (a slow drift), is no fixation.
 
     Attributes:
         rate: Samples a second.
@@ -76,11 +76,12 @@ class Detector:
         samples[~(samples >= 0).all(1) | np.isinf(samples).any(1)] = np.nan
         if len(samples) < 5:
             return np.empty((0, 2))
-        runs = _runs(self.speed(samples) < self.velocity)
         merged: list[NDArray[np.intp]] = []
-        for run in runs:
-            if merged and self._same(samples, merged[-1], run):
-                merged[-1] = np.concatenate([merged[-1], run])
+        for run in _runs(self.speed(samples) < self.velocity):
+            # Not just the last one: there may be a stray sample in between.
+            places = [place for place, earlier in enumerate(merged) if self._same(samples, earlier, run)]
+            if places:
+                merged[places[-1]] = np.concatenate([merged[places[-1]], run])
             else:
                 merged.append(run)
         kept = [samples[run] for run in merged if self._long_and_tight(samples, run)]
@@ -88,9 +89,10 @@ class Detector:
 
     def _same(self, samples: Floats, first: NDArray[np.intp], second: NDArray[np.intp]) -> bool:
         """Whether two runs are the two sides of an interruption."""
+        if (second[0] - first[-1] - 1) / self.rate >= self.gap:
+            return False
         apart = np.median(samples[first], 0) - np.median(samples[second], 0)
-        near = np.hypot(*apart) < self.distance * self.degree
-        return bool(near and (second[0] - first[-1] - 1) / self.rate < self.gap)
+        return bool(np.hypot(*apart) < self.distance * self.degree)
 
     def _long_and_tight(self, samples: Floats, run: NDArray[np.intp]) -> bool:
         points = samples[run]
@@ -119,7 +121,7 @@ def read_gaze(path: Path) -> Floats:
     expected = f"{path.stem[:_NAME]}.DATA(1).eyeData"
     try:
         found: Any = loadmat(path, simplify_cells=True)
-    except (OSError, ValueError, TypeError, NotImplementedError, EOFError) as error:
+    except Exception as error:  # a broken file makes scipy fail in whatever way
         raise UserError(
             f"The recording {path} can not be read ({error or type(error).__name__}); expected a .mat file of version "
             f"5 to 7 with {expected}."
