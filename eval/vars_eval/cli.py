@@ -1,4 +1,4 @@
-"""The command line: `vars-eval run | ls | check-data | report | compare | corruptions | corrupt`."""
+"""The command line: `vars-eval run | ls | check-data | report | compare | corruptions | corrupt | figure`."""
 
 import argparse
 import os
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from vars_eval import commands, config, corruption_commands
+from vars_eval import commands, config, corruption_commands, figure_commands
 from vars_eval.errors import UserError, did_you_mean
 from vars_eval.model_options import add_model_options
 
@@ -89,6 +89,7 @@ def build_parser() -> argparse.ArgumentParser:
     compare.set_defaults(command=commands.compare)
 
     corruption_commands.add_parsers(sub)
+    figure_commands.add_parsers(sub)
     return parser
 
 

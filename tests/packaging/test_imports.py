@@ -33,6 +33,7 @@ EVAL = {
     "benchmarks": BASE
     | {"data", "metrics", "attacks", "attention", "corruptions", "finetune", "benchmark", "job", "model"},
     "store": BASE | {"benchmark"},
+    "figures": BASE | {"attention", "benchmark", "corruptions", "data", "metrics", "model", "report", "store"},
     "report": BASE | {"store", "benchmark", "benchmarks", "model"},
 }
 LATE = {
