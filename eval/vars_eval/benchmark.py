@@ -49,7 +49,7 @@ class Score:
     @property
     def sums(self) -> dict[str, float]:
         """Quantity name -> sum over the images that have it (a count, where the quantity is boolean)."""
-        return {name: float(np.nansum(values)) for name, values in self.per_image.items()}
+        return {name: float(np.nansum(values, dtype=np.float64)) for name, values in self.per_image.items()}
 
     @property
     def counts(self) -> dict[str, int]:

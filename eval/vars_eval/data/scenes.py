@@ -34,16 +34,15 @@ def _grid(height: int, width: int) -> tuple[Floats, Floats]:
 
 
 def _texture(generator: np.random.Generator, height: int, width: int, frequency: float) -> Floats:
-    """(H, W, 3) around 0: a few waves in random directions, and noise."""
+    """(H, W, 3) around 0: four waves in random directions."""
     y, x = _grid(height, width)
-    found = generator.normal(0, 8, (height, width, 3))
-    for _ in range(4):
-        angle, phase = generator.uniform(0, 2 * np.pi, 2)
-        wave = np.sin(
-            2 * np.pi * frequency * generator.uniform(0.5, 2) * (x * np.cos(angle) + y * np.sin(angle)) + phase
-        )
-        found += wave[..., None] * generator.uniform(-25, 25, 3)
-    return found
+    angle, phase = generator.uniform(0, 2 * np.pi, (2, 4))
+    speed = 2 * np.pi * frequency * generator.uniform(0.5, 2, 4)
+    weights = generator.uniform(-25, 25, (3, 4, 1))
+    down, across = y * speed * np.sin(angle) + phase, x * (speed * np.cos(angle))[:, None]
+    # sin(a + b) = sin a cos b + cos a sin b, with rows and columns apart.
+    waves: Floats = np.sin(down) @ (weights * np.cos(across)) + np.cos(down) @ (weights * np.sin(across))
+    return waves.transpose(1, 2, 0)
 
 
 def scene(
@@ -74,13 +73,14 @@ def scene(
         power = generator.choice([2, 6])  # an ellipse, or nearly a box
         inside = np.abs(along / radius) ** power + np.abs(across * stretch / radius) ** power < 1
         fill = 128 + generator.uniform(-110, 110, 3) + _texture(generator, height, width, 12)
-        picture = np.where(inside[..., None], fill, picture)
+        picture[inside] = fill[inside]
         labels[inside] = generator.choice(CLASSES)
         border = (border & ~inside) | (inside ^ ndimage.binary_erosion(inside, iterations=3))
         centres.append(
             (float(middle[1] * min(height, width) + width / 2), float(middle[0] * min(height, width) + height / 2))
         )
     labels[border] = VOID
+    picture += 8 * generator.standard_normal(picture.shape, np.float32)
     return picture.clip(0, 255).astype(np.uint8), labels, centres
 
 
@@ -207,12 +207,14 @@ def write_mit1003(layout: Layout, root: Path, images: int, seed: int) -> Path:
         Image.fromarray(picture).save(root / cell.folder / f"{name}.jpeg", quality=90)
         counts = np.zeros((height, width))
         for observer in _OBSERVERS:
-            points = look(generator, (width, height), centres)
+            points = look(generator, (width, height), centres).round(2)
             rows.writerows([f"{name}.jpeg", f"{x:.2f}", f"{y:.2f}", observer, k] for k, (x, y) in enumerate(points))
             content = {name[:_NAME]: {"DATA": {"eyeData": record(generator, points)}, "imageName": f"{name}.jpeg"}}
             io.savemat(root / "DATA" / observer / f"{name}.mat", content)
             np.add.at(counts, tuple(points.astype(np.intp).T[::-1]), 1)
-        blurred = ndimage.gaussian_filter(counts, Detector().degree)
+        blurred = counts
+        for _ in range(3):
+            blurred = ndimage.uniform_filter(blurred, 2 * int(Detector().degree), mode="constant")
         for kind, values in (("fixPts", counts.clip(0, 1)), ("fixMap", blurred / blurred.max())):
             gray = Image.fromarray((255 * values).astype(np.uint8))
             gray.save(root / "ALLFIXATIONMAPS" / f"{name}_{kind}.jpg", quality=90)
