@@ -161,16 +161,29 @@ def test_importing_asks_no_network(tmp_path):
     assert not list(tmp_path.iterdir()), "importing writes nothing"
 
 
-@pytest.mark.parametrize("words", [["--bench", "imagenet-c"], ["--help"]])
-def test_the_script_runs_from_anywhere(words, tmp_path):
-    script = ROOT / "eval" / "robustness.py"
+@pytest.mark.parametrize(
+    ("script", "words", "clue"),
+    [
+        ("robustness", ["--bench", "imagenet-c"], "No model is given for imagenet-c"),
+        ("robustness", ["--help"], "--data-dir"),
+        ("segmentation", [], "No model is given for voc-attention"),
+        ("gaze", [], "No model is given for mit1003-nss"),
+        ("pacs", [], "No model is given for pacs"),
+    ],
+)
+def test_the_scripts_run_from_anywhere(script, words, clue, tmp_path):
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
-        [sys.executable, script, *words], cwd=tmp_path, capture_output=True, text=True, env=environment
+        [sys.executable, ROOT / "eval" / f"{script}.py", *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=environment,
     )
-    assert done.returncode == (0 if "--help" in words else 2)
     if "--help" in words:
-        assert "--data-dir" in done.stdout
+        assert done.returncode == 0
+        assert clue in done.stdout
     else:
+        assert done.returncode == 2
         assert len(done.stderr.splitlines()) == 1
-        assert "No model is given for imagenet-c" in done.stderr
+        assert clue in done.stderr

@@ -14,7 +14,7 @@ from vars_eval.data.check import check
 from vars_eval.data.classes import imagenet_a_classes, imagenet_classes, imagenet_r_classes
 from vars_eval.data.images import batches
 from vars_eval.data.layout import MANIFEST, Cell, Layout, with_manifest, write_manifest
-from vars_eval.data.transforms import CropOnly, ModelTransform, ResizeCrop
+from vars_eval.data.transforms import CropOnly, ModelTransform, ResizeCrop, Squash
 from vars_eval.data.tree import cell_folder, fingerprint, list_cell
 from vars_eval.errors import UserError
 
@@ -42,6 +42,13 @@ def test_resize_and_crop(size, shape):
     left, top = round((resized[0] - size) / 2), round((resized[1] - size) / 2)
     expected = expected.crop((left, top, left + size, top + size))
     np.testing.assert_array_equal(array(ResizeCrop(size)(image)), np.asarray(expected))
+
+
+@pytest.mark.parametrize("shape", [(500, 375), (301, 400), (64, 64)])
+def test_squash(shape):
+    image = picture(*shape)
+    expected = image.resize((160, 160), Image.Resampling.BICUBIC)
+    np.testing.assert_array_equal(array(Squash(160)(image)), np.asarray(expected))
 
 
 def test_imagenet_c_is_not_resized():

@@ -43,6 +43,19 @@ def test_weighted_mean_against_a_bootstrap():
     assert error > 1.3 * independent, "versions of a picture fail together"
 
 
+def test_ratio_of_sums_against_the_bootstrap():
+    """Numerator and denominator go together, as pixels of an object and pixels of a picture do."""
+    generator = np.random.default_rng(0)
+    below = generator.gamma(4, 100, 500)
+    above = below * generator.beta(3, 4, 500)
+    estimate, error = stats.ratio(above, below)
+    draws = [above[chosen].sum() / below[chosen].sum() for chosen in generator.integers(0, 500, (2000, 500))]
+    assert estimate == pytest.approx(above.sum() / below.sum())
+    assert error == pytest.approx(np.std(draws), rel=0.06)
+    assert stats.ratio(above[:1], below[:1]) == (above[0] / below[0], 0.0)
+    assert stats.ratio(below / 2, below) == pytest.approx((0.5, 0.0))
+
+
 def test_one_image_has_no_error():
     assert stats.weighted_mean(np.ones((2, 1)), np.full(2, 0.5)) == (1.0, 0.0)
 
