@@ -1,19 +1,19 @@
 """Accuracy on ImageNet-C against the number of steps and against lam (the paper's Fig. 6), from the records of runs."""
 
+from __future__ import annotations
+
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any
-
-import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from typing import TYPE_CHECKING, Any
 
 from vars_eval.errors import UserError
-from vars_eval.figures.output import LOOK, SERIES, save_figure, save_table
+from vars_eval.figures.output import SERIES, look, save_figure, save_table
 from vars_eval.report.rows import Row, group, identity
 from vars_eval.store import Record
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 QUANTITIES = {"num_steps": "number of steps", "lam": "λ"}
 TEST_TIME, RETRAINED = "changed at test time, one checkpoint", "retrained, a checkpoint a point"
@@ -107,6 +107,9 @@ def draw_accuracy(records: Iterable[Record], out: Path, column: str | None = Non
     Raises:
         UserError: There is nothing to draw.
     """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
     rows = group(records)
     column = find_column(rows, column)
     points = accuracy_points(rows, column)
@@ -116,7 +119,7 @@ def draw_accuracy(records: Iterable[Record], out: Path, column: str | None = Non
             "several times, with --model-kwargs num_steps=1, num_steps=2 and so on."
         )
     quantities = [quantity for quantity in QUANTITIES if any(point["quantity"] == quantity for point in points)]
-    with mpl.rc_context(LOOK):
+    with look():
         figure = Figure(figsize=(0.4 + 3.0 * len(quantities), 2.4), layout="constrained")
         panels = figure.subplots(1, len(quantities), squeeze=False, sharey=True)[0]
         for axes, quantity in zip(panels, quantities, strict=True):

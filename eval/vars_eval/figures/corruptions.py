@@ -1,10 +1,11 @@
 """Maps under corruptions, and how steady they are (the paper's Figs. 3 and 11)."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from vars_eval.attention import AttentionMaps, attention_maps
@@ -15,6 +16,9 @@ from vars_eval.figures.panels import Panel, Row, draw_panels
 from vars_eval.figures.pictures import Pictures, as_rgb, overlay, upsample
 from vars_eval.metrics.saliency import cc, sim
 from vars_eval.model import PixelModel
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 DRAWN = ("gaussian_noise", "motion_blur", "pixelate", "snow")
 """One of noise, blur, digital and weather, the order of the paper's rows."""

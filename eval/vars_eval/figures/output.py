@@ -1,16 +1,25 @@
-"""What figures have in common on their way to a file: look, formats, tables."""
+"""What figures have in common: their look, colours, formats and tables.
+
+matplotlib is imported where it is used, since that writes to the home folder and takes a while.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
+import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from vars_eval.errors import UserError
 from vars_eval.files import whole_file, write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COLOUR_MAP = "inferno"
 """Of every map: dark is little, bright is much."""
@@ -34,6 +43,21 @@ LOOK: dict[Any, Any] = {
 DPI = 300
 
 
+def look() -> AbstractContextManager[None]:
+    """The settings of matplotlib under which figures are drawn and written."""
+    import matplotlib as mpl
+
+    return mpl.rc_context(LOOK)
+
+
+def colours(values: NDArray[np.float64], name: str = COLOUR_MAP) -> NDArray[np.float64]:
+    """Values in [0, 1], (H, W), in the colours of a colour map, (H, W, 3)."""
+    import matplotlib as mpl
+
+    found: NDArray[np.float64] = mpl.colormaps[name](values)[..., :3]
+    return found
+
+
 def save_figure(figure: Figure, out: Path, name: str) -> list[Path]:
     """Writes a figure as PNG and PDF.
 
@@ -48,7 +72,7 @@ def save_figure(figure: Figure, out: Path, name: str) -> list[Path]:
     paths = []
     for suffix, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
         content = BytesIO()
-        with mpl.rc_context(LOOK):
+        with look():
             figure.savefig(content, format=suffix, dpi=DPI, bbox_inches="tight", pad_inches=0.03, metadata=metadata)
         path = out / f"{name}.{suffix}"
         try:

@@ -1,15 +1,18 @@
 """A grid of small pictures with names for its rows and columns."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.cm import ScalarMappable
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from vars_eval.figures.output import COLOUR_MAP, LOOK
+from vars_eval.figures.output import COLOUR_MAP, look
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SIDE = 1.05
 """Width of a panel in inches: seven fill a page. Its height is that of its picture."""
@@ -56,6 +59,8 @@ def draw_panels(rows: Sequence[Row], columns: Sequence[str] = (), bar: str = "",
         block: More space is left of every column whose number is a multiple of this; 0 for none.
         bar: What the colours of the maps mean, for a bar below the grid; empty for none.
     """
+    from matplotlib.figure import Figure
+
     count = max(len(row.panels) for row in rows)
     below = CAPTION if any(panel and panel.caption for row in rows for panel in row.panels) else 0.0
     left = LABEL if any(row.label for row in rows) else 0.0
@@ -69,7 +74,7 @@ def draw_panels(rows: Sequence[Row], columns: Sequence[str] = (), bar: str = "",
         at += heights[-1] + below
     lefts = [left + place * (SIDE + GAP) + (place // block * GROUP_GAP if block else 0.0) for place in range(count)]
     width, height = lefts[-1] + SIDE, at + (BAR if bar else 0.0)
-    with mpl.rc_context(LOOK):
+    with look():
         figure = Figure(figsize=(width, height))
         for row, y, tall in zip(rows, tops, heights, strict=True):
             middle = 1 - (y + tall / 2) / height
@@ -95,6 +100,8 @@ def draw_panels(rows: Sequence[Row], columns: Sequence[str] = (), bar: str = "",
 
 
 def _colour_bar(figure: Figure, label: str, width: float, height: float, left: float) -> None:
+    from matplotlib.cm import ScalarMappable
+
     length = min(1.6, width - left)
     box = ((left + (width - left - length) / 2) / width, 0.2 / height, length / width, 0.07 / height)
     axes = figure.add_axes(box)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -14,7 +13,7 @@ from torch import Tensor
 from vars_eval.data.images import decode
 from vars_eval.data.transforms import Transform
 from vars_eval.errors import UserError
-from vars_eval.figures.output import COLOUR_MAP
+from vars_eval.figures.output import colours
 
 Floats = NDArray[np.float64]
 STRENGTH = 0.7
@@ -82,15 +81,13 @@ def upsample(values: Tensor, shape: tuple[int, int]) -> Floats:
 
 def heat(values: Floats) -> Floats:
     """A map (H, W) in colours, (H, W, 3), from its least to its greatest value."""
-    colours: Floats = mpl.colormaps[COLOUR_MAP](stretch(values))[..., :3]
-    return colours
+    return colours(stretch(values))
 
 
 def signed(values: Floats) -> Floats:
     """A map (H, W) of both signs in colours, (H, W, 3): white is zero, red more, blue less."""
     largest = np.abs(values).max() or 1.0
-    colours: Floats = mpl.colormaps["RdBu_r"](values / largest / 2 + 0.5)[..., :3]
-    return colours
+    return colours(values / largest / 2 + 0.5, "RdBu_r")
 
 
 def overlay(picture: Floats, values: Floats) -> Floats:
