@@ -1,7 +1,6 @@
 """Small files, which are quick to write."""
 
 import pytest
-
 from vars_eval.figures import output, pictures
 
 
