@@ -19,12 +19,13 @@ from mixers import MIXERS, Options, ignore_interrupts, train_and_score, vars_eva
 
 
 def score_real_classifier(options: Options) -> None:
-    """A pretrained ImageNet model on 20 real pictures, clean and attacked."""
+    """A pretrained ImageNet model on 20 real pictures: clean, corrupted and attacked."""
     data = imagenet20.write_tree(options.out / "data")
     weights = options.out / "weights" / "efficientnet_lite0.safetensors"
     imagenet20.write_weights(weights)
     vars_eval_command(
-        *("run", "--bench", "imagenet", "pgd", "--model", imagenet20.MODEL, "--checkpoint", weights),
+        *("run", "--bench", "imagenet", f"imagenet-c-fly:only={'+'.join(imagenet20.CORRUPTIONS)}", "pgd"),
+        *("--model", imagenet20.MODEL, "--checkpoint", weights),
         *("--data-dir", data, "--allow-partial", "--batch-size", "20", "--out", options.results),
     )
 
@@ -32,10 +33,11 @@ def score_real_classifier(options: Options) -> None:
 def score_digits(options: Options) -> None:
     """All mixers, as many at a time as there are cores, one thread each."""
     _, _, pictures, labels = digits.load()
-    clean, corrupted = digits.write_trees(options.out / "data", pictures, labels)
+    tree = options.out / "data" / "digits"
+    digits.write_tree(tree, pictures, labels)
     workers = min(len(MIXERS), os.cpu_count() or 1)
     print(f"\ntraining {len(MIXERS)} models on real digits, {workers} at a time", flush=True)
-    score = partial(train_and_score, options=options, clean=clean, corrupted=corrupted)
+    score = partial(train_and_score, options=options, pictures=tree)
     with multiprocessing.get_context("spawn").Pool(workers, ignore_interrupts) as pool:
         for printed in pool.imap_unordered(score, MIXERS):
             print(printed, flush=True)

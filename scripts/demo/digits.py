@@ -1,6 +1,5 @@
-"""Real handwritten digits (scikit-learn's wheel) as pictures: clean, and corrupted like ImageNet-C."""
+"""Real handwritten digits (scikit-learn's wheel) as pictures."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +13,8 @@ SIDE = 24
 _MARGIN = 2
 _INNER = SIDE - 2 * _MARGIN
 CLASSES = tuple(str(digit) for digit in range(10))
+CORRUPTIONS = ("gaussian_noise", "contrast", "pixelate")
 Pictures = NDArray[np.uint8]
-
-# The constants are ImageNet-C's for these three corruptions, severities 1 to 5.
-NOISE = (0.08, 0.12, 0.18, 0.26, 0.38)
-CONTRAST = (0.4, 0.3, 0.2, 0.1, 0.05)
-PIXELATE = (0.6, 0.5, 0.4, 0.3, 0.25)
 
 
 def _render(scan: NDArray[np.float64]) -> Pictures:
@@ -40,60 +35,16 @@ def load() -> tuple[Pictures, NDArray[np.int64], Pictures, NDArray[np.int64]]:
     return train_x, train_y, test_x, test_y
 
 
-def _noise(picture: Pictures, severity: int, generator: np.random.Generator) -> Pictures:
-    return _to_bytes(picture / 255 + generator.normal(0, NOISE[severity - 1], picture.shape))
+def write_tree(folder: Path, pictures: Pictures, labels: NDArray[np.int64]) -> None:
+    """Writes the test pictures as a tree with a manifest.
 
-
-def _contrast(picture: Pictures, severity: int, generator: np.random.Generator) -> Pictures:
-    mean = picture.mean((0, 1)) / 255
-    return _to_bytes((picture / 255 - mean) * CONTRAST[severity - 1] + mean)
-
-
-def _pixelate(picture: Pictures, severity: int, generator: np.random.Generator) -> Pictures:
-    side = int(SIDE * PIXELATE[severity - 1])
-    small = Image.fromarray(picture).resize((side, side), Image.Resampling.BOX)
-    return np.asarray(small.resize((SIDE, SIDE), Image.Resampling.BOX))
-
-
-def _to_bytes(values: NDArray[np.float64]) -> Pictures:
-    return (values.clip(0, 1) * 255).astype(np.uint8)
-
-
-CORRUPTIONS: dict[str, Callable[[Pictures, int, np.random.Generator], Pictures]] = {
-    "gaussian_noise": _noise,
-    "contrast": _contrast,
-    "pixelate": _pixelate,
-}
-
-
-def _write(folder: Path, pictures: Pictures, labels: NDArray[np.int64]) -> None:
+    Args:
+        folder: The data directory.
+        pictures: (N, 24, 24, 3).
+        labels: (N,).
+    """
     for name in CLASSES:
         (folder / name).mkdir(parents=True, exist_ok=True)
     for index, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
         Image.fromarray(picture).save(folder / str(label) / f"{index:04d}.png")
-
-
-def write_trees(root: Path, pictures: Pictures, labels: NDArray[np.int64]) -> tuple[Path, Path]:
-    """Writes the test pictures as a clean tree and as an ImageNet-C tree with three corruptions.
-
-    Args:
-        root: Where to write.
-        pictures: (N, 24, 24, 3).
-        labels: (N,).
-
-    Returns:
-        The two data directories.
-    """
-    clean, corrupted = root / "digits", root / "digits-c"
-    _write(clean, pictures, labels)
-    write_manifest(clean, Layout("digits", "digits", CLASSES, (Cell("val"),), len(pictures)))
-    cells = []
-    for name, corrupt in CORRUPTIONS.items():
-        for severity in range(1, 6):
-            generator = np.random.default_rng([severity, *name.encode()])
-            changed = np.stack([corrupt(picture, severity, generator) for picture in pictures])
-            cell = Cell(f"{name}/{severity}", f"{name}/{severity}")
-            _write(corrupted / cell.folder, changed, labels)
-            cells.append(cell)
-    write_manifest(corrupted, Layout("digits", "digits", CLASSES, tuple(cells), len(pictures)))
-    return clean, corrupted
+    write_manifest(folder, Layout("digits", "digits", CLASSES, (Cell("val"),), len(pictures)))

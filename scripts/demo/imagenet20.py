@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from vars_eval.data.classes import imagenet_classes
 
 MODEL = "tf_efficientnet_lite0"
+CORRUPTIONS = ("gaussian_noise", "glass_blur", "fog", "jpeg_compression")
 
 
 def _package_folder(name: str) -> Path:

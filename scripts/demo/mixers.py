@@ -53,7 +53,7 @@ def ignore_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def train_and_score(mixer: str, options: Options, clean: Path, corrupted: Path) -> str:
+def train_and_score(mixer: str, options: Options, pictures: Path) -> str:
     """Trains one mixer on digits and scores it clean, corrupted and attacked; runs in a process of its own.
 
     Returns:
@@ -74,9 +74,10 @@ def train_and_score(mixer: str, options: Options, clean: Path, corrupted: Path) 
         if active:
             print(f"\n{name}: active codes by block: {', '.join(f'{100 * share:.0f} %' for share in active.values())}")
         vars_eval_command(
-            *("run", "--bench", "imagenet", "imagenet-c", "pgd:eps=8/255", "--model", name, "--checkpoint", weights),
+            *("run", "--bench", "imagenet", f"imagenet-c-fly:only={'+'.join(digits.CORRUPTIONS)}", "pgd:eps=8/255"),
+            *("--model", name, "--checkpoint", weights),
             *("--model-kwargs", *(f"{key}={value}" for key, value in kwargs.items()), "--classes", "folders"),
-            *("--data-dir", f"imagenet={clean}", f"imagenet-c={corrupted}", "--seed", str(options.seed)),
+            *("--data-dir", pictures, "--seed", str(options.seed)),
             *("--batch-size", "120", "--workers", "0", "--out", options.results),
         )
     return printed.getvalue()
