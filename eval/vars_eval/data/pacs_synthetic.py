@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageChops, ImageDraw, ImageFilter
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
 from vars_eval.data.pacs_lists import KINDS
 from vars_eval.data.synthetic import picture
@@ -70,9 +70,9 @@ def image(domain: str, label: int, generator: np.random.Generator) -> Image.Imag
         flat.paste(_colour(generator), mask=mask)
         flat.paste("black", mask=_edges(mask, 7))
         return flat
-    scene, body = (Image.fromarray(picture(generator, SIDE)) for _ in range(2))
+    scene, body = (Image.fromarray(picture(generator, SIDE // 2)).resize((SIDE, SIDE)) for _ in range(2))
     if domain == "art_painting":
-        scene, body = (part.filter(ImageFilter.ModeFilter(9)) for part in (scene, body))
+        scene, body = (ImageOps.posterize(part.filter(ImageFilter.GaussianBlur(2)), 2) for part in (scene, body))
     scene.paste(Image.blend(body, flat, 0.6), mask=mask)
     return scene
 

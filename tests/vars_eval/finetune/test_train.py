@@ -3,6 +3,7 @@
 import random
 
 import pytest
+import timm
 import torch
 from tiny import TinyNet
 from torch import nn
@@ -11,6 +12,8 @@ from vars_eval.finetune import checkpoint
 from vars_eval.finetune.batches import seed_of, training_batches
 from vars_eval.finetune.transforms import Augment
 from vars_eval.model import wrap
+
+import vars_timm  # noqa: F401  its models
 
 
 class Stop(BaseException):
@@ -159,6 +162,16 @@ def test_selected_weights_load_as_a_checkpoint(plan, tune, tmp_path):
     net = TinyNet(classes=3)
     load_weights(net, read_weights(tmp_path / checkpoint.SELECTED), "selected")
     assert torch.equal(net.head.weight, tuned.model.net.head.weight)
+
+
+@pytest.mark.parametrize("name", ["test_vit", "test_resnet", "deit_tiny_vars_d"])
+def test_any_timm_model(name, change, tune, tmp_path):
+    kwargs = {"img_size": 32, "depth": 1} if name.startswith("deit") else {}
+    net = timm.create_model(name, **kwargs)
+    tuned = tune(change(steps=1, warmup=0, every=1), tmp_path, net)
+    assert net.num_classes == 1000
+    assert tuned.model.net.num_classes == tuned.model.info.num_classes == 3
+    assert len(tuned.history) == 1
 
 
 @pytest.mark.parametrize("frozen", [False, True])
