@@ -199,7 +199,8 @@ class Benchmark(ABC):
             job: The images with labels, the variants, the model, and how to run it.
 
         Returns:
-            For each of `job.variants`: quantity name -> array, in the order of `job.images`.
+            For each of `job.variants`: quantity name -> array, in the order of `job.images`; it may be empty where
+            there are no images.
         """
 
     def finished(self, workspace: Path) -> None:

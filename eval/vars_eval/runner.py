@@ -181,6 +181,8 @@ def _merge(parts: Sequence[PerImage], n: int) -> PerImage:
     for name, first in parts[0].items():
         merged[name] = np.zeros(n, first.dtype)
         for rank, part in enumerate(parts):
+            if not part:  # a process without images
+                continue
             merged[name][rank :: len(parts)] = part[name]
     return merged
 

@@ -16,7 +16,7 @@ from vars_eval.benchmark import Benchmark
 from vars_eval.benchmarks._attention import Attention
 from vars_eval.errors import UserError
 from vars_eval.model import wrap
-from vars_eval.runner import Task
+from vars_eval.runner import Runner, Task, _merge
 
 NAMES = list(registry.all_benchmarks())
 ATTACKS = [name for name in NAMES if "eps" in registry.load(name).options()]
@@ -209,6 +209,29 @@ def test_a_corrupt_image_fails_the_cells_made_of_it(name, own_tree, run, tmp_pat
     again = list(store.records(tmp_path / "out"))
     assert all(record.done for record in again)
     assert len(again) == len(records)
+
+
+def test_a_process_without_images_has_nothing_to_say(name, trees, tmp_path, monkeypatch):
+    """As the second of two processes with one image."""
+    if registry.load(name).training_images:
+        pytest.skip("its cells are shared out, and not its images")
+    (record, *_) = score(name, trees(name), tmp_path / "a", limit=1)
+    parts, real = [], Runner._score
+
+    def halves(self, model, task, images, *rest):
+        found, problem = real(self, model, task, images, *rest)
+        nothing, other = real(self, model, task, [], *rest)
+        parts.append([found[0], nothing[0]])
+        assert not problem
+        assert not other
+        return found, problem
+
+    monkeypatch.setattr(Runner, "_score", halves)
+    score(name, trees(name), tmp_path / "b", limit=1)
+    merged = _merge(parts[0], 1)
+    assert {key: Values(values) for key, values in merged.items()} == {
+        key: Values(values) for key, values in record.score.per_image.items()
+    }
 
 
 def free_port() -> int:

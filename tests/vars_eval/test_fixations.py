@@ -54,9 +54,10 @@ def test_names(tmp_path):
         ("", "can not be read"),
         ("image,x,y,observer\na,1,2,o\n", "no column order .*pass keep_first=true"),
         ("image,x,observer,order\na,1,o,0\n", r"no column y \(found image, x, observer, order\)"),
-        ("image,x,y,observer,order\na,1,2,o,0\na,left,2,o,1\n", "no numbers in row 2 .*x=left"),
-        ("image,x,y,observer,order\na,1,nan,o,0\n", "no numbers in row 1"),
-        ("image,x,y,observer,order\n,1,3,o,0\n", "no numbers in row 1"),
+        ("image,x,y,observer,order\na,1,2,o,0\na,left,2,o,1\n", "lack a value or number in row 2 .*x=left"),
+        ("image,x,y,observer,order\na,1,nan,o,0\n", "lack a value or number in row 1"),
+        ("image,x,y,observer,order\na,1,3,,0\n", "lack a value or number in row 1 .*observer=nan"),
+        ("image,x,y,observer,order\n,1,3,o,0\n", "lack a value or number in row 1"),
     ],
 )
 def test_a_bad_export_is_one_sentence(text, clue, tmp_path):

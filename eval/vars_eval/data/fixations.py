@@ -67,10 +67,12 @@ def read_export(path: Path, keep_first: bool) -> dict[str, Points]:
         )
     numbers = ["x", "y", *(() if keep_first else ["order"])]
     values = table[numbers].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
-    wrong = np.flatnonzero(~np.isfinite(values).all(1) | table["image"].isna().to_numpy())
+    wrong = np.flatnonzero(~np.isfinite(values).all(1) | table[list(needed)].isna().any(axis=1).to_numpy())
     if len(wrong):
-        row = ", ".join(f"{name}={table[name].iloc[wrong[0]]}" for name in ("image", *numbers))
-        raise UserError(f"The fixations {path} have no numbers in row {wrong[0] + 1} ({row}); mend or remove it.")
+        row = ", ".join(f"{name}={table[name].iloc[wrong[0]]}" for name in needed)
+        raise UserError(
+            f"The fixations {path} lack a value or number in row {wrong[0] + 1} ({row}); mend or remove it."
+        )
     table = table.assign(image=table["image"].astype(str).map(stem)).assign(**dict(zip(numbers, values.T, strict=True)))
     names = table["image"].unique()
     if not keep_first:
