@@ -116,9 +116,10 @@ class Attention(Benchmark):
     def protocol(self) -> dict[str, Any]:
         """The map, and the options."""
         return {
-            "map": "last recurrent step, float32; grad, or recon for the global filter and VARS-S, unless chosen",
-            "upsampling": "bilinear, align_corners=False",
+            "map": "last recurrent step, float32; bilinear upsampling, align_corners=False",
             **self.options(),
+            "definition": self.definition or "grad, or recon for the global filter and VARS-S",
+            "block": self.block or "last of the first stage",
         }
 
     def check(self, path: Path, own_classes: bool, progress: Callable[[int, int], None] | None) -> DataSet:
