@@ -57,7 +57,9 @@ def draw_steps(
                 rows.append(row)
                 caption = "constant" if row["constant"] else f"{row['entropy']:.3f}"
                 panels.append(Panel(overlay(rgb, upsample(values, rgb.shape[:2])), caption))
-            drawn.append(Row(panels, f"{name} ({result.definition})", new_group=name == next(iter(found))))
+            drawn.append(
+                Row(panels, f"{name} ({result.definition})", new_group=len(found) > 1 and name == next(iter(found)))
+            )
     columns = ["picture", "start", *(f"step {step}" for step in range(1, steps))]
     files = save_figure(draw_panels(drawn, columns[: steps + 1], "attention"), out, "steps")
     return [*files, save_table(rows, out, "steps")], rows
