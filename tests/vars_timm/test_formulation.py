@@ -309,5 +309,5 @@ def test_wrong_options_get_a_sentence(name, options, message):
 
 
 def test_unknown_option_names_the_known_ones():
-    with pytest.raises(TypeError, match="unexpected option sparsity; the formulation has directions, lam"):
+    with pytest.raises(TypeError, match="unexpected option sparsity; the formulation has adjoint, directions, lam"):
         VarsD(DIM, GRID, head_dim=HEAD_DIM, sparsity=1)

@@ -3,7 +3,7 @@
 from vars_timm.fixed_point.adjoints import Implicit, SemiGradient, Truncated, Unrolled
 from vars_timm.fixed_point.solution import Solution
 from vars_timm.fixed_point.solve import solve
-from vars_timm.fixed_point.solvers import RK4, Anderson, Newton, Picard
+from vars_timm.fixed_point.solvers import RK4, Anderson, Nesterov, Newton, Picard
 from vars_timm.fixed_point.types import Adjoint, Solver
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Adjoint",
     "Anderson",
     "Implicit",
+    "Nesterov",
     "Newton",
     "Picard",
     "SemiGradient",

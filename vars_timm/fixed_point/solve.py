@@ -34,7 +34,8 @@ def solve(
         f: The map; it keeps the shape of z, and samples do not depend on each other.
         z0: Start, (B, ...), or (R, B, ...) with batch_dims=2.
         args: Further arguments of f.
-        solver: "picard", "rk4", "anderson", "newton", or an object with options: Picard, RK4, Anderson, Newton.
+        solver: "picard", "rk4", "anderson", "nesterov", "newton", or an object with options: Picard, RK4, Anderson,
+            Nesterov, Newton.
         adjoint: "implicit" (exact at a solution), "unrolled", "truncated", "semi", or an object with options: Implicit,
             Unrolled, Truncated, SemiGradient.
         tol: Bound on the largest entry of |f(z) - z| of a sample; 0 runs max_steps steps.

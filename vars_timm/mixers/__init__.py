@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from vars_timm.mixers.global_filter import GlobalFilter
+from vars_timm.mixers.lasso import Lasso, solutions
 from vars_timm.mixers.mixer import Mixer
 from vars_timm.mixers.paas import Paas
 from vars_timm.mixers.performer import Performer
@@ -69,6 +70,7 @@ __all__ = [
     "MIXERS",
     "DynamicMixer",
     "GlobalFilter",
+    "Lasso",
     "Mixer",
     "Paas",
     "Performer",
@@ -80,4 +82,5 @@ __all__ = [
     "VarsSD",
     "create_mixer",
     "refresh_bounds",
+    "solutions",
 ]

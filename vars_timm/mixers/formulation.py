@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Self, TypeVar
 
+from vars_timm.mixers.lasso import ADJOINTS, METHODS, Lasso
 from vars_timm.sparse.dictionary import DIRECTIONS, SIMILARITIES
 from vars_timm.sparse.ista import STARTS
 from vars_timm.sparse.shrinkage import SHRINKAGES
@@ -21,6 +22,11 @@ class Formulation:
         lipschitz: L, whose inverse is the step size; "one" for a step of size 1. The others: see the subclasses.
         residual: Whether the input of the dynamics is added to the reconstruction, inside of the mixer.
         value_proj: Whether the dynamics have a projection of the tokens as their input, in place of the tokens.
+        solver: "steps" for num_steps updates; "ista", "fista", "anderson" or "lca" for the minimum of the energy, to a
+            tolerance. The following belong to the latter; None stands for the default.
+        adjoint: "implicit" (the default) for the exact gradient at the minimum, or "unrolled".
+        tol: Bound on the largest change of a code by another update; 1e-5.
+        max_steps: Bound on the number of steps, 1,000; it takes the place of num_steps.
     """
 
     lam: float
@@ -30,8 +36,17 @@ class Formulation:
     lipschitz: str
     residual: bool
     value_proj: bool
+    solver: str = "steps"
+    adjoint: str | None = None
+    tol: float | None = None
+    max_steps: int | None = None
 
-    WORDS: ClassVar[Mapping[str, tuple[str, ...]]] = {"shrinkage": SHRINKAGES, "start": STARTS}
+    WORDS: ClassVar[Mapping[str, tuple[str | None, ...]]] = {
+        "shrinkage": SHRINKAGES,
+        "start": STARTS,
+        "solver": ("steps", *METHODS),
+        "adjoint": (None, *ADJOINTS),
+    }
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense.
@@ -45,7 +60,39 @@ class Formulation:
             raise ValueError(f"lam must be 0 or more, got {self.lam}; 0 switches the sparsity off")
         for name, words in self.WORDS.items():
             if getattr(self, name) not in words:
-                raise ValueError(f"{name} must be one of {', '.join(words)}, got {getattr(self, name)!r}")
+                known = ", ".join(word for word in words if word)
+                raise ValueError(f"{name} must be one of {known}, got {getattr(self, name)!r}")
+        self._check_solver()
+
+    def _check_solver(self) -> None:
+        if self.solver == "steps":
+            for name in ("adjoint", "tol", "max_steps"):
+                if getattr(self, name) is not None:
+                    raise ValueError(
+                        f'{name} must not be given with solver="steps", which takes num_steps updates and no more, got '
+                        f"{getattr(self, name)!r}; choose one of the solvers {', '.join(METHODS)}"
+                    )
+            return
+        if self.tol is not None and not self.tol >= 0:
+            raise ValueError(f"tol must be 0 or more, got {self.tol}; 0 takes max_steps steps")
+        if self.max_steps is not None and self.max_steps < 1:
+            raise ValueError(f"max_steps must be 1 or more, got {self.max_steps}")
+        # Otherwise the codes minimise no energy, or the steps are longer than is known to lead there.
+        needed = {"shrinkage": ("soft",), "lipschitz": ("spectral", "row_sum"), "learned_dynamics": (False,)}
+        for name, values in needed.items():
+            value = getattr(self, name, values[0])
+            if value not in values:
+                raise ValueError(
+                    f'solver="{self.solver}" finds the codes of the lowest energy, to which {name}={value!r} does not '
+                    f'lead; give formulation="paper", or {name}={values[0]!r} among your options'
+                )
+
+    def lasso(self) -> Lasso | None:
+        """The solver; None for num_steps updates."""
+        if self.solver == "steps":
+            return None
+        given: dict[str, Any] = {"adjoint": self.adjoint, "tol": self.tol}
+        return Lasso(self.solver, **{name: value for name, value in given.items() if value is not None})
 
     def but(self, given: Mapping[str, Any]) -> Self:
         """These options with the given ones in their place.
@@ -58,7 +105,13 @@ class Formulation:
         unknown = ", ".join(sorted(set(given) - names))
         if unknown:
             raise TypeError(f"unexpected option {unknown}; the formulation has {', '.join(sorted(names))}")
-        return replace(self, **given)
+        changed = replace(self, **given)
+        if changed.solver != "steps" and changed.num_steps != self.num_steps:
+            raise ValueError(
+                f'num_steps counts the updates of solver="steps", got {changed.num_steps} with '
+                f'solver="{changed.solver}"; give max_steps'
+            )
+        return changed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +132,7 @@ class DynamicFormulation(Formulation):
     directions: str
     unit_atoms: bool
 
-    WORDS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+    WORDS: ClassVar[Mapping[str, tuple[str | None, ...]]] = {
         **Formulation.WORDS,
         "lipschitz": ("row_sum", "spectral", "one"),
         "similarity": SIMILARITIES,
@@ -98,7 +151,7 @@ class JointFormulation(DynamicFormulation):
 
     static: str
 
-    WORDS: ClassVar[Mapping[str, tuple[str, ...]]] = {**DynamicFormulation.WORDS, "static": ("matrix", "conv")}
+    WORDS: ClassVar[Mapping[str, tuple[str | None, ...]]] = {**DynamicFormulation.WORDS, "static": ("matrix", "conv")}
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense.
@@ -131,7 +184,7 @@ class StaticFormulation(Formulation):
     extra_filter: bool
     batch_norm: bool
 
-    WORDS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+    WORDS: ClassVar[Mapping[str, tuple[str | None, ...]]] = {
         **Formulation.WORDS,
         "lipschitz": ("real_part", "spectral", "one"),
         "static": ("fft", "conv"),

@@ -5,7 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from vars_timm.fixed_point import Solution
 from vars_timm.mixers.formulation import Formulation
+from vars_timm.mixers.lasso import MAX_STEPS
 from vars_timm.mixers.mixer import Mixer
 from vars_timm.sparse import ista_step, start_codes
 
@@ -41,8 +43,11 @@ class SparseMixer(Mixer):
     becomes of the reconstruction (`project`).
 
     Attributes:
-        num_steps: Number of updates of the codes; may be changed on a built model.
+        num_steps: Number of updates of the codes, with a solver the most of them; may be changed on a built model.
         lam: Weight of the sparsity term; may be changed on a built model.
+        lasso: The solver, its adjoint and tolerance, which may be changed on a built model; None for num_steps updates.
+        solution: With a solver, how the last forward pass found the codes: `solution.steps` and `solution.residuals`
+            are (B, C), as every channel of an image is a problem of its own.
         formulation: The options that the mixer was built with.
     """
 
@@ -54,6 +59,11 @@ class SparseMixer(Mixer):
         self.shrinkage = formulation.shrinkage
         self.start = formulation.start
         self.residual = formulation.residual
+        self.lasso = formulation.lasso()
+        self.has_solver = self.lasso is not None
+        if self.has_solver:
+            self.num_steps = MAX_STEPS if formulation.max_steps is None else formulation.max_steps
+        self.solution: Solution | None = None
 
     def problem(self, x: Tensor) -> Problem:
         """The reconstruction that tokens (B, N, C) ask for."""
@@ -75,15 +85,32 @@ class SparseMixer(Mixer):
         """P u for codes u, in the layout of the signal."""
         raise NotImplementedError
 
+    def split_channels(self, x: Tensor) -> Tensor:
+        """A row for every channel, (B, C, n), of codes or of a signal in their layout."""
+        raise NotImplementedError
+
+    def join_channels(self, rows: Tensor, like: Tensor) -> Tensor:
+        """Back from rows (B, C, n) to the layout of the codes or the signal `like`."""
+        raise NotImplementedError
+
     def project(self, mixed: Tensor, dtype: torch.dtype) -> Tensor:
         """The output (B, N, C) for a reconstruction in the layout of the signal, in the type of the tokens."""
         raise NotImplementedError
 
     def solve(self, problem: Problem) -> Tensor:
-        """The codes u after num_steps updates of ISTA (the paper's eq. 12)."""
+        """The codes u after num_steps updates of ISTA (the paper's eq. 12), or those that a solver finds."""
+        if self.has_solver:
+            return self.solve_lasso(problem)
         codes = start_codes(problem.drive, problem.threshold, self.start, self.shrinkage)
         for _ in range(self.num_steps):
             codes = self.update(codes, problem)
+        return codes
+
+    @torch.jit.unused
+    def solve_lasso(self, problem: Problem) -> Tensor:
+        """The codes to a tolerance; leaves how they were found in `solution`."""
+        assert self.lasso is not None
+        codes, self.solution = self.lasso.solve(self, problem)
         return codes
 
     def update(self, codes: Tensor, problem: Problem) -> Tensor:
@@ -91,8 +118,10 @@ class SparseMixer(Mixer):
         return ista_step(codes, self.gradient(problem, codes), problem.step_size, problem.threshold, self.shrinkage)
 
     def code_path(self, problem: Problem) -> list[Tensor]:
-        """The codes after 0, 1, ..., num_steps updates."""
+        """The codes after 0, 1, ..., num_steps updates; with a solver those of the start and of the solution."""
         path = [start_codes(problem.drive, problem.threshold, self.start, self.shrinkage)]
+        if self.has_solver:
+            return [*path, self.solve_lasso(problem)]
         for _ in range(self.num_steps):
             path.append(self.update(path[-1], problem))
         return path

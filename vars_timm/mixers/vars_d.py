@@ -147,6 +147,14 @@ class DynamicMixer(SparseMixer):
         """P u for atoms P, (B, heads, N, m), and codes u, (B, heads, m, d): (B, heads, N, d)."""
         return problem.atoms @ (codes * problem.scale)
 
+    def split_channels(self, x: Tensor) -> Tensor:
+        """(B, heads, n, d) -> (B, C, n)."""
+        return x.transpose(-2, -1).flatten(1, 2)
+
+    def join_channels(self, rows: Tensor, like: Tensor) -> Tensor:
+        """(B, C, n) -> (B, heads, n, d)."""
+        return rows.unflatten(1, (like.shape[1], -1)).transpose(-2, -1)
+
     def project(self, mixed: Tensor, dtype: torch.dtype) -> Tensor:
         """(B, heads, N, d) -> (B, N, C)."""
         return self.proj(merge_heads(mixed).to(dtype))

@@ -100,6 +100,14 @@ class VarsS(SparseMixer):
         """P u for codes u, (B, C, r, H, W) -> (B, C, H, W)."""
         return self.dictionary.decode(problem.atoms, codes)
 
+    def split_channels(self, x: Tensor) -> Tensor:
+        """Codes (B, C, r, H, W) or maps (B, C, H, W) -> (B, C, n)."""
+        return x.flatten(2)
+
+    def join_channels(self, rows: Tensor, like: Tensor) -> Tensor:
+        """(B, C, n) -> codes or maps."""
+        return rows.view_as(like)
+
     def project(self, mixed: Tensor, dtype: torch.dtype) -> Tensor:
         """(B, C, H, W) -> (B, N, C)."""
         if self.kernel2 is not None:

@@ -1,5 +1,6 @@
 """Anderson acceleration: the next step is the best combination of the last few."""
 
+import math
 from collections import deque
 from dataclasses import dataclass
 from typing import ClassVar
@@ -21,11 +22,14 @@ class Anderson:
         memory: Number of earlier steps that are combined.
         damping: Share of the residual that is added to the combination, in (0, 1].
         ridge: Regularisation of the small least squares problem, relative to its trace.
+        safeguard: Whether a step that made the residual of a sample longer is taken back: from the state before it, the
+            sample goes on with a plain step and an empty memory. For maps that do not expand, but have kinks.
     """
 
     memory: int = 6
     damping: float = 1.0
     ridge: float = 1e-14
+    safeguard: bool = False
     name: ClassVar[str] = "Anderson"
 
     def __post_init__(self) -> None:
@@ -43,6 +47,7 @@ class Anderson:
         z_moves: deque[Tensor] = deque(maxlen=self.memory)
         r_moves: deque[Tensor] = deque(maxlen=self.memory)
         last: list[Tensor] = []
+        kept: list[Tensor] = []  # where to go back to, and the length of the residual that a step must not exceed
 
         def advance(z: Tensor, fz: Tensor) -> Tensor:
             r = fz - z
@@ -51,6 +56,16 @@ class Anderson:
                 r_moves.append(r - last[1])
             last[:] = z, r
             plain = z + self.damping * r
+            if self.safeguard:
+                length = r.detach().norm(dim=1, keepdim=True)
+                if not kept:
+                    kept[:] = plain, length
+                taken = length <= kept[1]
+                plain = torch.where(taken, plain, kept[0])
+                # A plain step is always taken: its residual may rise by rounding.
+                kept[:] = plain, torch.where(taken, length, math.inf)
+                for moves in (z_moves, r_moves):
+                    moves.extend([torch.where(taken, moves.popleft(), 0) for _ in range(len(moves))])
             if not r_moves:
                 return plain
             dz, dr = torch.stack(list(z_moves), dim=1), torch.stack(list(r_moves), dim=1)  # (samples, memory, entries)
