@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from atoms import atom_means
 from runs import BASELINES, baseline_rows
 from vars_eval import stats
 from vars_eval.files import write_whole
@@ -12,7 +13,8 @@ from vars_eval.report.claims import verdict
 from vars_eval.report.evidence import Estimate
 
 SCORES = ("iou", "nss")
-QUANTITIES = (*SCORES, "fp", "fn", "entropy", "top_tenth", "sharpening", "steadiness", "right")
+MEASURED = (*SCORES, "fp", "fn", "entropy", "top_tenth", "steadiness", "right")
+QUANTITIES = (*MEASURED, "sharpening", "two_levels", "on_object")
 AGAINST = ("random", *BASELINES)
 
 
@@ -25,7 +27,8 @@ class Comparison:
         quantity: One of QUANTITIES.
         first: A model.
         second: What is subtracted; empty for nothing.
-        expects: "above" or "below" 0.
+        expects: "above" or "below".
+        bound: Of what is expected.
     """
 
     claim: str
@@ -33,38 +36,40 @@ class Comparison:
     first: str
     second: str
     expects: str
+    bound: float = 0.0
 
 
 VARS = {"vars_s": "VARS-S", "vars_d": "VARS-D", "vars_sd": "VARS-SD"}
+PERFORMER = "performer"
 COMPARISONS = (
     *(
-        Comparison(f"{text} has a higher IoU than Performer", "iou", name, "performer", "above")
+        Comparison(f"{text} has a higher IoU than Performer", "iou", name, PERFORMER, "above")
         for name, text in VARS.items()
     ),
-    *(
-        Comparison(f"{text} has fewer FP than Performer", "fp", name, "performer", "below")
-        for name, text in VARS.items()
-    ),
-    *(
-        Comparison(f"{text} has more FN than Performer", "fn", name, "performer", "above")
-        for name, text in VARS.items()
-    ),
+    *(Comparison(f"{text} has fewer FP than Performer", "fp", name, PERFORMER, "below") for name, text in VARS.items()),
+    *(Comparison(f"{text} has more FN than Performer", "fn", name, PERFORMER, "above") for name, text in VARS.items()),
     Comparison("VARS-S has a higher NSS than VARS-SD", "nss", "vars_s", "vars_sd", "above"),
     Comparison("VARS-SD has a higher NSS than VARS-D", "nss", "vars_sd", "vars_d", "above"),
-    Comparison("VARS-D has a higher NSS than Performer", "nss", "vars_d", "performer", "above"),
+    Comparison("VARS-D has a higher NSS than Performer", "nss", "vars_d", PERFORMER, "above"),
     *(
-        Comparison(f"maps of {text} become more focused with the steps (entropy)", "sharpening", name, "", "below")
+        Comparison(f"entropy of the maps of {text} falls with the steps", "sharpening", name, "", "below")
+        for name, text in VARS.items()
+    ),
+    *(
+        Comparison(f"maps of VARS-S have more entropy than those of {VARS[name]}", "entropy", "vars_s", name, "above")
+        for name in ("vars_d", "vars_sd")
+    ),
+    *(
+        Comparison(
+            f"{text} has steadier maps under corruption than Performer (CC)", "steadiness", name, PERFORMER, "above"
+        )
         for name, text in VARS.items()
     ),
     *(
         Comparison(
-            f"maps of {text} are steadier than Performer's under corruption (CC)",
-            "steadiness",
-            name,
-            "performer",
-            "above",
+            f"atoms of {VARS[name]} are nearer to two levels than a ramp (0.75)", "two_levels", name, "", "above", 0.75
         )
-        for name, text in VARS.items()
+        for name in ("vars_d", "vars_sd")
     ),
 )
 
@@ -77,7 +82,7 @@ def seed_means(rows: pd.DataFrame) -> pd.DataFrame:
     """
     own = rows[rows["default"].ne(False)]
     keys = ["model", "weights", "seed"]
-    last = own[own["last"]].groupby(keys)[[name for name in QUANTITIES if name in own]].mean()
+    last = own[own["last"]].groupby(keys)[[name for name in MEASURED if name in own]].mean()
     start = own[own["step"] == 0].groupby(keys)["entropy"].mean()
     return last.assign(sharpening=last["entropy"] - start)
 
@@ -127,7 +132,7 @@ def compared(means: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
         values = means.loc[(asked.first, "trained"), asked.quantity]
         found = over_seeds(values - means.loc[(asked.second, "trained"), asked.quantity] if asked.second else values)
         row = {"claim": asked.claim, "quantity": asked.quantity, "first": asked.first, "second": asked.second}
-        rows.append({**row, **_numbers("difference", found), "verdict": verdict(found, asked.expects, 0)})
+        rows.append({**row, **_numbers("difference", found), "verdict": verdict(found, asked.expects, asked.bound)})
     return pd.DataFrame(rows)
 
 
@@ -136,7 +141,7 @@ def _numbers(name: str, found: Estimate) -> dict[str, float]:
 
 
 def _interval(row: pd.Series, name: str) -> str:
-    digits = 2 if row["quantity"] in ("nss", "sharpening", "steadiness") else 1
+    digits = 2 if row["quantity"] in ("nss", "sharpening", "steadiness", "two_levels") else 1
     value, low, high = (f"{row[name + end]:.{digits}f}" for end in ("", "_ci_low", "_ci_high"))
     return f"{value} ({low} to {high})"
 
@@ -175,7 +180,7 @@ def write_summary(paths: Sequence[Path], seeds: int, out: Path) -> pd.DataFrame:
     baselines = pd.DataFrame([row for seed in range(seeds) for row in baseline_rows(seed)])
     runs = pd.concat([pd.read_csv(path) for path in paths])
     models = list(dict.fromkeys(runs["model"]))
-    means = seed_means(pd.concat([runs, baselines]))
+    means = seed_means(pd.concat([runs, baselines])).join(atom_means(models, seeds, out))
     leads, others = beats(means, models), compared(means, models)
     text = as_markdown(means, leads, others)
     for name, content in {

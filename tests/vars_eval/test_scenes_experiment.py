@@ -159,3 +159,24 @@ def test_leads_on_the_baselines(summary, means):
 def test_means_are_of_the_last_map_in_the_own_definition(means):
     assert means.loc[("good", "trained"), "iou"].std() > 0, "the other definition has no spread"
     assert (means.loc[("good", "trained"), "sharpening"] == -1).all()
+
+
+def test_from_training_to_pictures(scenes, tmp_path, monkeypatch, capsys):
+    runs, pictures = scenes["runs"], importlib.import_module("pictures")
+    for name, value in {"TRAIN": 32, "TEST": 6, "EPOCHS": 1}.items():
+        monkeypatch.setattr(runs, name, value)
+    monkeypatch.setattr(importlib.import_module("atoms"), "SCENES", 1)
+    for name in ("SHOWN", "STEPS_SHOWN"):
+        monkeypatch.setattr(pictures, name, 1)
+    paths = [runs.run("vars_d", seed, tmp_path) for seed in (0, 1)]
+    means = scenes["summary"].write_summary(paths, 2, tmp_path)
+    assert {path.name for path in pictures.draw_all(means, ["vars_d"], tmp_path)} == {
+        *(f"{name}.{suffix}" for name in ("scores", "maps", "steps") for suffix in ("png", "pdf")),
+        "steps.csv",
+    }
+    assert (tmp_path / "scenes.md").read_text() in capsys.readouterr().out
+    table = pd.read_csv(tmp_path / "means.csv").set_index(["model", "weights", "seed"])
+    rows = pd.read_csv(paths[1])
+    mine = rows[(rows["weights"] == "trained") & rows["default"] & rows["last"]]
+    assert table.loc[("vars_d", "trained", 1), "iou"] == pytest.approx(mine["iou"].mean(), rel=1e-4)
+    assert 0.3 < table.loc[("vars_d", "trained", 1), "two_levels"] <= 1
