@@ -1,4 +1,4 @@
-"""The command line: `vars-eval run | ls | check-data | report | compare | corruptions | corrupt | figure`."""
+"""The command line: `vars-eval run | ls | check-data | report | compare | claims | corruptions | corrupt | figure`."""
 
 import argparse
 import os
@@ -87,6 +87,11 @@ def build_parser() -> argparse.ArgumentParser:
     compare.add_argument("models", nargs=2, metavar="MODEL", help="names as in the table, or hashes of weights")
     compare.add_argument("--out", default="results", metavar="DIR", help="results folder (default: results)")
     compare.set_defaults(command=commands.compare)
+
+    claims = sub.add_parser("claims", help="the VARS paper's claims, each with what was measured", allow_abbrev=False)
+    claims.add_argument("--out", default="results", metavar="DIR", help="results folder (default: results)")
+    claims.add_argument("--figures", default="figures", metavar="DIR", help="of vars-eval figure (default: figures)")
+    claims.set_defaults(command=commands.claims)
 
     corruption_commands.add_parsers(sub)
     figure_commands.add_parsers(sub)

@@ -25,7 +25,10 @@ from vars_eval.model import (
 from vars_eval.model_options import device_of, model_specs
 from vars_eval.progress import Progress
 from vars_eval.report import tables
+from vars_eval.report.claims import as_markdown, check, paper_claims, write_claims
 from vars_eval.report.compare import comparison
+from vars_eval.report.evidence import read_tables
+from vars_eval.report.rows import group
 from vars_eval.run import DataOptions, check_model, counter, describe, run_model, synthesize
 from vars_eval.run import check_data as check_tasks
 from vars_eval.runner import Settings, Task, prepare
@@ -212,4 +215,17 @@ def report(arguments: argparse.Namespace) -> int:
 def compare(arguments: argparse.Namespace) -> int:
     """`vars-eval compare`."""
     print(comparison(list(store.records(Path(arguments.out))), *arguments.models))
+    return 0
+
+
+def claims(arguments: argparse.Namespace) -> int:
+    """`vars-eval claims`."""
+    out = Path(arguments.out)
+    # Without any record the table still says what would test each claim.
+    rows = group(store.records(out)) if (out / store.FOLDER).is_dir() else []
+    findings = check(paper_claims(), rows, read_tables(Path(arguments.figures)))
+    written = write_claims(findings, out)
+    print(as_markdown(findings))
+    for path in written:
+        print(path)
     return 0
