@@ -6,7 +6,7 @@ import scipy.optimize
 import torch
 from torch.testing import assert_close
 
-from vars_timm.fixed_point import RK4, Anderson, Newton, Picard, Solution, solve
+from vars_timm.fixed_point import RK4, Anderson, Nesterov, Newton, Picard, Solution, solve
 
 DOUBLE = torch.float64
 SOLVERS = [Picard(), Picard(damping=0.5), RK4(), RK4(h=0.5), Anderson(), Anderson(memory=3, damping=0.7), Newton()]
@@ -181,3 +181,54 @@ def test_impossible_maps_are_refused():
         solve(lambda z: z, torch.zeros(0, 1))
     with pytest.raises(ValueError, match="5000 entries"):
         solve(lambda z: z, torch.zeros(1, 5000), solver="newton")
+
+
+def quadratic(size: int = 30):
+    """A gradient step on a quadratic with a condition of 1e4, whose minimum is known."""
+    basis = torch.linalg.qr(torch.randn(size, size, dtype=DOUBLE))[0]
+    hessian = basis @ torch.logspace(-4, 0, size, dtype=DOUBLE).diag() @ basis.T
+    minimum = torch.randn(3, size, dtype=DOUBLE)
+    return minimum, hessian, lambda z: z - (z - minimum) @ hessian
+
+
+def test_momentum_is_the_written_recursion():
+    minimum, _, f = quadratic()
+    y, x, t = torch.zeros_like(minimum), torch.zeros_like(minimum), 1.0
+    for _ in range(9):
+        new, following = f(y), (1 + (1 + 4 * t * t) ** 0.5) / 2
+        y, x, t = new + (t - 1) / following * (new - x), new, following
+    found = solve(f, torch.zeros_like(minimum), solver=Nesterov(restart=False), tol=0, max_steps=9).value
+    assert_close(found, y)
+
+
+def test_momentum_is_faster_and_faster_still_with_restarts():
+    """At the rate of the root of the condition, in place of the condition."""
+    minimum, hessian, f = quadratic()
+    options = {"tol": 0, "max_steps": 1500}
+
+    def excess(solver):
+        error = solve(f, torch.zeros_like(minimum), solver=solver, **options).value - minimum
+        return ((error @ hessian) * error).sum(dim=1)
+
+    plain, momentum, restarted = excess(Picard()), excess(Nesterov(restart=False)), excess(Nesterov())
+    assert (momentum < plain / 10).all()
+    assert (restarted < momentum / 1000).all()
+
+
+def test_a_safeguarded_acceleration_settles_at_kinks():
+    """Steps of ISTA on a lasso with atoms that are alike: they make plain acceleration jump between supports."""
+    atoms = torch.rand(20, 16, dtype=DOUBLE)
+    gram, drive = atoms.T @ atoms, torch.randn(16, 20, dtype=DOUBLE) @ atoms
+    step = 1 / torch.linalg.matrix_norm(gram, 2)
+
+    def f(z):
+        moved = z - step * (z @ gram - drive)
+        return moved.sign() * (moved.abs() - step * 0.3).relu()
+
+    options = {"tol": 1e-12, "max_steps": 1000}
+    plain = solve(f, torch.zeros_like(drive), solver=Anderson(memory=10), **options)
+    guarded = solve(f, torch.zeros_like(drive), solver=Anderson(memory=10, safeguard=True), **options)
+    assert guarded.converged.all()
+    assert not plain.converged.all()
+    momentum = solve(f, torch.zeros_like(drive), solver=Nesterov(), tol=1e-14, max_steps=4000).value
+    assert_close(guarded.value, momentum, rtol=0, atol=1e-7)
