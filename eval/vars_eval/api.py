@@ -14,8 +14,8 @@ from vars_eval.distributed import World
 from vars_eval.errors import UserError
 from vars_eval.job import PRECISIONS
 from vars_eval.model import PixelModel, wrap
+from vars_eval.plan import Settings
 from vars_eval.run import DataOptions, check_data, run_model, synthesize
-from vars_eval.runner import Settings
 from vars_eval.store import Record
 
 

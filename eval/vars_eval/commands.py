@@ -23,6 +23,7 @@ from vars_eval.model import (
     load_model,
 )
 from vars_eval.model_options import device_of, model_specs
+from vars_eval.plan import Settings, Task, prepare
 from vars_eval.progress import Progress
 from vars_eval.report import tables
 from vars_eval.report.claims import as_markdown, check, paper_claims, write_claims
@@ -31,7 +32,6 @@ from vars_eval.report.evidence import read_tables
 from vars_eval.report.rows import group
 from vars_eval.run import DataOptions, check_model, counter, describe, run_model, synthesize
 from vars_eval.run import check_data as check_tasks
-from vars_eval.runner import Settings, Task, prepare
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:

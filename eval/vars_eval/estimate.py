@@ -11,7 +11,7 @@ from vars_eval.data.transforms import Transform
 from vars_eval.data.tree import cell_folder, list_cell
 from vars_eval.job import ImageRef
 from vars_eval.model import PixelModel
-from vars_eval.runner import Settings, Task, select_images, transform_for
+from vars_eval.plan import Settings, Task, select_images, transform_for
 
 _TRAINING_COST = 3.0
 """Compute for one image in training in units of one forward pass."""

@@ -12,8 +12,9 @@ from vars_eval.data.layout import MANIFEST, Layout
 from vars_eval.distributed import World
 from vars_eval.errors import UserError
 from vars_eval.model import PixelModel
+from vars_eval.plan import Settings, Task, column_prefix, prepare, protocol_for, transform_for
 from vars_eval.progress import Progress
-from vars_eval.runner import Runner, Settings, Task, column_prefix, prepare, protocol_for, transform_for
+from vars_eval.runner import Runner
 from vars_eval.store import Record
 
 

@@ -37,6 +37,7 @@ EVAL = {
     "report": BASE | {"store", "benchmark", "benchmarks", "model"},
 }
 LATE = {
+    "plan",
     "runner",
     "run",
     "estimate",

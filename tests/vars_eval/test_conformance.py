@@ -16,7 +16,8 @@ from vars_eval.benchmark import Benchmark
 from vars_eval.benchmarks._attention import Attention
 from vars_eval.errors import UserError
 from vars_eval.model import wrap
-from vars_eval.runner import Runner, Task, _merge
+from vars_eval.plan import Task
+from vars_eval.runner import Runner, _merge
 
 NAMES = list(registry.all_benchmarks())
 ATTACKS = [name for name in NAMES if "eps" in registry.load(name).options()]

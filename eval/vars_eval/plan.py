@@ -1,0 +1,163 @@
+"""What is to be scored, and how: settings, tasks and their cells, and what identifies a score."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vars_eval.benchmark import Benchmark, Content
+from vars_eval.data.check import DataSet
+from vars_eval.data.layout import Cell
+from vars_eval.data.transforms import ModelTransform, Transform
+from vars_eval.data.tree import Listing
+from vars_eval.errors import UserError
+from vars_eval.job import ImageRef
+from vars_eval.model import ModelInfo, PixelModel
+from vars_eval.store import Key
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to run; what changes a number is in the record's key as well.
+
+    Attributes:
+        out: Results folder.
+        device: Where to compute.
+        precision: One of `job.PRECISIONS`.
+        seed: Seed of the attacks' random starts.
+        limit: Images of each cell, evenly spread; None for all.
+        model_transform: timm's own transform of the model in place of the protocol's.
+        batch_size: Images at once.
+        workers: Decoding processes.
+        compile: Whether the network goes through torch.compile.
+        fresh: Whether finished cells are scored again.
+        shard: (i, n): only every n-th cell, from the i-th (0-based) on.
+    """
+
+    out: Path
+    device: torch.device
+    precision: str = "float32"
+    seed: int = 0
+    limit: int | None = None
+    model_transform: bool = False
+    batch_size: int = 64
+    workers: int = 2
+    compile: bool = False
+    fresh: bool = False
+    shard: tuple[int, int] = (0, 1)
+
+    def __post_init__(self) -> None:
+        """Refuses numbers that make no run."""
+        for name, value, least in (
+            ("batch size", self.batch_size, 1),
+            ("number of workers", self.workers, 0),
+            ("limit", self.limit, 1),
+        ):
+            if value is not None and value < least:
+                raise UserError(f"The {name} is {value}; expected at least {least}.")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A benchmark on a data set that was checked."""
+
+    benchmark: Benchmark
+    dataset: DataSet
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The cells to score: each of the data set's in each variant."""
+        return tuple(
+            replace(cell, name=self._name(cell, variant), variant=variant)
+            for cell in self.dataset.cells
+            for variant in self.benchmark.variants
+        )
+
+    def _name(self, cell: Cell, variant: str) -> str:
+        if not variant:
+            return cell.name
+        return f"{cell.name}/{variant}" if len(self.benchmark.layout.cells) > 1 else variant
+
+    def images(self, limit: int | None) -> int:
+        """Number of images to score, over all cells."""
+        images = self.dataset.images
+        if limit is not None:
+            images = min(limit * len(self.dataset.cells), images)
+        return images * len(self.benchmark.variants)
+
+    def work(self, limit: int | None) -> int:
+        """Number of images to score and to train on, over all cells."""
+        return self.images(limit) + len(self.cells) * self.benchmark.training_images
+
+
+def column_prefix(task: Task, settings: Settings) -> str:
+    """Leaderboard column of a task: other data and other transforms than the official ones get columns of their own."""
+    layout = task.dataset.layout
+    own = "" if layout.official else "_" + "".join(c if c.isalnum() else "_" for c in layout.name.lower())
+    return task.benchmark.column + own + ("_model_transform" if settings.model_transform else "")
+
+
+def transform_for(task: Task, info: ModelInfo, settings: Settings) -> Transform:
+    """The protocol's transform at the model's input size, or timm's own for the model."""
+    if settings.model_transform:
+        if task.benchmark.fixed_transform:
+            raise UserError(f"{task.benchmark.name} can not be scored with --transform model; it has views of its own.")
+        return ModelTransform(info.img_size, info.crop_pct, info.crop_mode, info.interpolation)
+    return task.benchmark.transform(info.img_size)
+
+
+def protocol_for(task: Task, model: PixelModel, transform: Transform) -> dict[str, Any]:
+    """Every choice that changes the number: the benchmark's, the classes of the user's own data, the transform."""
+    own = {"classes": f"the {len(task.dataset.layout.classes)} sorted folders of the tree"}
+    return {
+        **task.benchmark.protocol(),
+        **task.benchmark.facts(model),
+        **(own if task.dataset.own_classes else {}),
+        "transform": transform.description,
+    }
+
+
+def select_images(listing: Listing, limit: int | None) -> list[ImageRef]:
+    """All images of a cell, or `limit` of them evenly spread over its classes."""
+    ids = listing.ids
+    if limit is not None and limit < len(ids):
+        ids = tuple(ids[i * len(ids) // limit] for i in range(limit))
+    return [ImageRef(image_id, listing.folder / image_id) for image_id in ids]
+
+
+def key_of(task: Task, cell: Cell, model: PixelModel, settings: Settings, transform: Transform, data: str) -> Key:
+    """What a record is found by; see `store.Key`."""
+    return Key(
+        benchmark=task.benchmark.name,
+        cell=cell.name,
+        column=column_prefix(task, settings),
+        protocol=protocol_for(task, model, transform),
+        model=model.info.name,
+        model_kwargs=model.info.kwargs,
+        weights=model.info.weights,
+        data=data,
+        precision=settings.precision,
+        seed=settings.seed,
+        limit=settings.limit,
+    )
+
+
+def notes_of(task: Task, model: PixelModel, transform: Transform, content: Content, scored: int) -> list[str]:
+    """What a reader of the score must know: facts of the model, other sizes than usual, missing images."""
+    notes = [f"{name}: {value}" for name, value in task.benchmark.facts(model).items()]
+    notes += [*([transform.note] if transform.note else []), *content.notes]
+    found = len(content.listing.ids)
+    if scored < found:
+        notes.append(f"partial: {scored:,} of {found:,} images")
+    if task.dataset.gaps:
+        notes.append(f"partial: incomplete data ({task.dataset.gaps[0]})")
+    return notes
+
+
+def prepare(model: PixelModel, settings: Settings) -> PixelModel:
+    """Puts a model on the device, compiled where asked for."""
+    model = model.to(settings.device)
+    if settings.compile:
+        model.net.compile()
+    return model
