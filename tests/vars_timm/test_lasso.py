@@ -22,7 +22,7 @@ SIZES = {
 }
 DOUBLE = torch.float64
 # The paper's dynamics are no fast method, and convolutions have many codes.
-LONG = {("vars_s", "lca"), ("vars_sd", "lca")}
+LONG = {*((name, "lca") for name in SIZES), ("vars_s", "ista"), ("vars_sd", "ista")}
 PAIRS = [
     pytest.param(name, solver, marks=[pytest.mark.slow] if (name, solver) in LONG else [], id=f"{name}-{solver}")
     for name in SIZES
