@@ -18,13 +18,14 @@ SCENES = 12
 DYNAMIC = ("vars_d", "vars_sd", "vars_d_paper")
 
 
-def atom_means(models: Iterable[str], seeds: int, out: Path) -> pd.DataFrame:
+def atom_means(models: Iterable[str], seeds: int, out: Path, depth: int = 1) -> pd.DataFrame:
     """Means over the dynamic atoms of all heads in the first test scenes, with trained and with random weights.
 
     Args:
         models: Names; those without dynamic atoms are left out.
         seeds: Of each.
         out: Where the checkpoints are.
+        depth: Number of blocks.
 
     Returns:
         (model, weights, seed) x two_levels (share of an atom's variance between the sides of Otsu's threshold) and
@@ -33,7 +34,7 @@ def atom_means(models: Iterable[str], seeds: int, out: Path) -> pd.DataFrame:
     rows = []
     for model in [name for name in models if name in DYNAMIC]:
         for seed in range(seeds):
-            nets = {"trained": runs.trained(model, seed, out), "random": runs.build(model, seed)}
+            nets = {"trained": runs.trained(model, seed, out, depth), "random": runs.build(model, seed, depth)}
             rows += [{"model": model, "weights": name, "seed": seed, **_means(net, seed)} for name, net in nets.items()]
     return pd.DataFrame(rows, columns=["model", "weights", "seed", "two_levels", "on_object"]).set_index(
         ["model", "weights", "seed"]

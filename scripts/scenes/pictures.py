@@ -21,15 +21,16 @@ TITLES = {"iou": "IoU above 0.3 (%)", "nss": "NSS"}
 SHOWN, STEPS_SHOWN = 6, 2
 
 
-def draw_all(means: pd.DataFrame, models: Sequence[str], out: Path) -> list[Path]:
+def draw_all(means: pd.DataFrame, models: Sequence[str], out: Path, depth: int = 1) -> list[Path]:
     """Draws all three, the maps with the models and test scenes of seed 0.
 
     Args:
         means: Of `summary.seed_means`.
         models: Names.
         out: Where the checkpoints are and the pictures go.
+        depth: Number of blocks.
     """
-    nets = {name: wrap(runs.trained(name, 0, out), name) for name in models}
+    nets = {name: wrap(runs.trained(name, 0, out, depth), name) for name in models}
     scenes = render.draw(SHOWN, 0, "test")
     pixels = runs.training.to_tensor(scenes.pictures)
     pictures = Pictures([f"scene {number}" for number in range(STEPS_SHOWN)], pixels[:STEPS_SHOWN])

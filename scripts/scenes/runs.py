@@ -24,7 +24,7 @@ import vars_timm  # noqa: F401  (registers the models)
 sys.path.append(str(Path(__file__).parents[1] / "demo"))
 import training
 
-SIZES = {"img_size": render.SIDE, "patch_size": 4, "embed_dim": 48, "depth": 2, "num_classes": len(render.CLASSES)}
+SIZES = {"img_size": render.SIDE, "patch_size": 4, "embed_dim": 48, "num_classes": len(render.CLASSES)}
 HEADS = {"mixer_args": {"head_dim": 24}}
 # The released lam of VARS-S, 3.5, leaves no code active in models of this size.
 MODELS: dict[str, dict[str, Any]] = {
@@ -43,32 +43,37 @@ BASELINES = ("full frame", "centre Gaussian")
 Floats = NDArray[np.float64]
 
 
-def build(model: str, seed: int) -> nn.Module:
+def build(model: str, seed: int, depth: int = 1) -> nn.Module:
     """The model with the weights from which its training starts, in evaluation mode."""
     torch.manual_seed(seed)
-    return timm.create_model(_name(model), **SIZES, **MODELS[model]).eval()
+    return timm.create_model(_name(model), **_arguments(model, depth)).eval()
 
 
 def _name(model: str) -> str:
     return f"deit_tiny_{model.removesuffix('_paper')}"
 
 
-def trained(model: str, seed: int, out: Path) -> nn.Module:
+def _arguments(model: str, depth: int) -> dict[str, Any]:
+    return {**SIZES, "depth": depth, **MODELS[model]}
+
+
+def trained(model: str, seed: int, out: Path, depth: int = 1) -> nn.Module:
     """The trained model, from its checkpoint where there is one.
 
     Args:
         model: A key of MODELS.
         seed: Of scenes, weights, order and augmentation.
         out: Where checkpoints are.
+        depth: Number of blocks.
     """
     path = out / f"{model}-seed{seed}.pth"
     if not path.is_file():
         scenes = render.draw(TRAIN, seed, "train")
         images, labels = training.to_tensor(scenes.pictures), torch.from_numpy(scenes.labels)
         part = path.with_suffix(".part")
-        training.train(_name(model), {**SIZES, **MODELS[model]}, images, labels, EPOCHS, seed, part)
+        training.train(_name(model), _arguments(model, depth), images, labels, EPOCHS, seed, part)
         part.rename(path)
-    net = build(model, seed)
+    net = build(model, seed, depth)
     net.load_state_dict(torch.load(path, weights_only=True)["state_dict"])
     return net
 
@@ -140,13 +145,14 @@ def steadiness(net: nn.Module, pixels: Tensor, seed: int) -> Floats:
     return np.mean(each, axis=0)
 
 
-def run(model: str, seed: int, out: Path) -> Path:
+def run(model: str, seed: int, out: Path, depth: int = 1) -> Path:
     """Trains and scores one model, unless that is done; a run that was interrupted starts over.
 
     Args:
         model: A key of MODELS.
         seed: Of everything random.
-        out: Where the files go.
+        out: Where the files go, a folder of its own for each depth.
+        depth: Number of blocks.
 
     Returns:
         The table: a row for each test scene, definition and step, with trained and with random weights.
@@ -158,7 +164,7 @@ def run(model: str, seed: int, out: Path) -> Path:
     scenes, rows = render.draw(TEST, seed, "test"), []
     pixels = training.to_tensor(scenes.pictures)
     images = training.normalise(pixels)
-    for weights, net in (("trained", trained(model, seed, out)), ("random", build(model, seed))):
+    for weights, net in (("trained", trained(model, seed, out, depth)), ("random", build(model, seed, depth))):
         with torch.no_grad():
             right = (net(images).argmax(dim=1).numpy() == scenes.labels).astype(float)
         steady = steadiness(net, pixels, seed)

@@ -166,13 +166,14 @@ def as_markdown(means: pd.DataFrame, leads: pd.DataFrame, others: pd.DataFrame) 
     return "\n".join(lines) + "\n"
 
 
-def write_summary(paths: Sequence[Path], seeds: int, out: Path) -> pd.DataFrame:
+def write_summary(paths: Sequence[Path], seeds: int, out: Path, depth: int = 1) -> pd.DataFrame:
     """Writes scenes.csv, comparisons.csv and scenes.md, and prints the last.
 
     Args:
         paths: Tables of the runs.
         seeds: How many there are of each model.
         out: Where the files go.
+        depth: Number of blocks.
 
     Returns:
         The means of each seed.
@@ -180,7 +181,7 @@ def write_summary(paths: Sequence[Path], seeds: int, out: Path) -> pd.DataFrame:
     baselines = pd.DataFrame([row for seed in range(seeds) for row in baseline_rows(seed)])
     runs = pd.concat([pd.read_csv(path) for path in paths])
     models = list(dict.fromkeys(runs["model"]))
-    means = seed_means(pd.concat([runs, baselines])).join(atom_means(models, seeds, out))
+    means = seed_means(pd.concat([runs, baselines])).join(atom_means(models, seeds, out, depth))
     leads, others = beats(means, models), compared(means, models)
     text = as_markdown(means, leads, others)
     for name, content in {
