@@ -135,7 +135,7 @@ class VarsSD(DynamicMixer):
         lower = transposed @ around[None, None, :num_dynamic] + static @ around[num_dynamic:]
         heads = batch * dynamic.shape[1]
         left, right = around[:, :num_dynamic].expand(heads, -1, -1), around[:, num_dynamic:].expand(heads, -1, -1)
-        product = torch.baddbmm(left @ upper.flatten(0, 1), right, lower.flatten(0, 1))
+        product = add_product(left @ upper.flatten(0, 1), right, lower.flatten(0, 1))
         return product.unflatten(0, (batch, -1))
 
     def joint_problem(self, signal: Tensor, atoms: Tensor, scale: Tensor, gram: Tensor) -> Problem:
@@ -183,9 +183,17 @@ class VarsSD(DynamicMixer):
         dynamic, static = codes[:, :, : self.num_dynamic], codes[:, :, self.num_dynamic :]
         decoded = problem.atoms @ (dynamic * problem.scale)
         if self.templates is None:
-            both = torch.baddbmm(decoded.flatten(0, 1), problem.static.flatten(0, 1), static.flatten(0, 1))
+            both = add_product(decoded.flatten(0, 1), problem.static.flatten(0, 1), static.flatten(0, 1))
             return both.view_as(decoded)
         static = static.transpose(-2, -1).flatten(1, 2).unflatten(2, (-1, self.grid[0], self.grid[1]))
         image = self.templates.decode(problem.static, static)
         image = image.flatten(2).unflatten(1, (-1, self.head_dim)).transpose(-2, -1)
         return decoded + F.pad(image, (0, 0, self.num_prefix_tokens, 0))
+
+
+def add_product(total: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """The sum total + a @ b for batches of matrices; without a copy of the total, unless a graph needs it."""
+    if torch.is_grad_enabled():
+        return torch.baddbmm(total, a, b)
+    # Autocast may have chosen the type of the total; it leaves alone what is written in place.
+    return torch.baddbmm(total, a.to(total.dtype), b.to(total.dtype), out=total)
