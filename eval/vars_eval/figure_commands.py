@@ -132,7 +132,7 @@ def atoms(arguments: argparse.Namespace) -> int:
     (name,) = models
     pictures = _pictures(models, arguments)[name]
     out, block = Path(arguments.out), _block(arguments)
-    files, rows = draw_atoms(models[name], pictures, out, block, arguments.head, arguments.count)
+    files, rows = draw_atoms(name, models[name], pictures, out, block, arguments.head, arguments.count)
     return _tell(files, rows, ["image"], ["use", "two_levels"])
 
 

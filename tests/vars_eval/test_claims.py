@@ -171,8 +171,6 @@ def test_one_picture_or_an_unknown_model_decides_nothing(tables):
     assert from_table(one, "steps:entropy", ("rvt_tiny_vars_s", "rvt_tiny_vars_d")) is None
     assert from_table(tables, "steps:entropy", ("rvt_tiny_vars_s", "unknown")) is None
     assert from_table({}, "steps:entropy", ("rvt_tiny_vars_s", "")) is None
-    nameless = {"atoms": tables["atoms"].drop(columns="model")}
-    assert from_table(nameless, "atoms:two_levels", ("rvt_tiny_vars_d", "")) is None
 
 
 def test_the_command(tmp_path, capsys):

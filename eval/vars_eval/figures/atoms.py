@@ -38,11 +38,18 @@ def two_levels(values: ArrayLike) -> float:
 
 
 def draw_atoms(
-    model: PixelModel, pictures: Pictures, out: Path, block: str | int | None = None, head: int = 0, count: int = 8
+    name: str,
+    model: PixelModel,
+    pictures: Pictures,
+    out: Path,
+    block: str | int | None = None,
+    head: int = 0,
+    count: int = 8,
 ) -> tuple[list[Path], list[dict[str, Any]]]:
     """Draws the dynamic atoms of a head that a picture makes most use of, and static ones.
 
     Args:
+        name: What the table calls the model.
         model: With a VARS mixer.
         pictures: What the dynamic atoms are of.
         out: Folder for atoms.*, with the dynamic atoms, and atoms_static.*; for as many as there are.
@@ -69,7 +76,8 @@ def draw_atoms(
         heads = atoms.dynamic.shape[1]
         if not 0 <= head < heads:
             raise UserError(f"--head is {head}; expected 0 to {heads - 1}, as {atoms.block} has {heads} heads.")
-        figure, rows = _dynamic(atoms.dynamic[:, head], codes[:, head], pictures, atoms.block, head, count)
+        figure, rows = _dynamic(atoms.dynamic[:, head], codes[:, head], pictures, count)
+        rows = [{"model": name, "block": atoms.block, "head": head, **row} for row in rows]
         files += save_figure(draw_panels(figure, _names(count), "atom"), out, "atoms")
         files.append(save_table(rows, out, "atoms"))
     if atoms.static is not None:
@@ -83,9 +91,7 @@ def _names(count: int) -> list[str]:
     return ["picture", "most used", *(str(place) for place in range(2, count + 1))]
 
 
-def _dynamic(
-    atoms: Tensor, codes: Tensor, pictures: Pictures, block: str, head: int, count: int
-) -> tuple[list[Row], list[dict[str, Any]]]:
+def _dynamic(atoms: Tensor, codes: Tensor, pictures: Pictures, count: int) -> tuple[list[Row], list[dict[str, Any]]]:
     rows, drawn = [], []
     for number, name in enumerate(pictures.names):
         rgb = as_rgb(pictures.pixels[number])
@@ -97,8 +103,6 @@ def _dynamic(
             rows.append(
                 {
                     "image": name,
-                    "block": block,
-                    "head": head,
                     "atom": place,
                     "use": float(use[place]),
                     "least": float(values.min()),

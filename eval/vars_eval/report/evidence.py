@@ -16,7 +16,7 @@ COLUMNS = {
     "steps": {"model", "image", "step", "entropy"},
     "corruptions": {"model", "image", "corruption", "severity", "cc"},
     "accuracy": {"model", "quantity", "value", "accuracy", "ci_low", "ci_high"},
-    "atoms": {"image", "two_levels"},
+    "atoms": {"model", "image", "two_levels"},
 }
 """Table of a figure -> what is read of it."""
 
@@ -138,9 +138,6 @@ def from_table(tables: Tables, column: str, models: tuple[str, str]) -> Estimate
     table = tables[name]
     if name == "accuracy":
         return _range(table[(table["model"] == models[0]) & (table["quantity"] == quantity)])
-    if "model" not in table:
-        # A table of the atoms of one model that does not say of which.
-        return None
     values = [_by_image(table[table["model"] == model], quantity) for model in models if model]
     both = pd.concat(values, axis=1, join="inner").to_numpy(float)
     if len(both) < 2:
