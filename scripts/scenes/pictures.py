@@ -57,7 +57,7 @@ def _scores(means: pd.DataFrame, models: Sequence[str]) -> Figure:
             for name, style in zip(AGAINST[1:], ("-", "--"), strict=True):
                 axes.axhline(means.loc[(name, name), quantity].mean(), color=SERIES[1], lw=1, ls=style, label=name)
             axes.axhline(0, color="black", lw=0.6)
-            axes.set_xticks(range(len(models)), [name.replace("_", "\n", 2) for name in models])
+            axes.set_xticks(range(len(models)), [name.replace("_", "\n", 2) for name in models], fontsize=7)
             axes.set_ylabel(TITLES[quantity])
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     return figure
