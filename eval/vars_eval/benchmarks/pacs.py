@@ -99,13 +99,12 @@ class PACS(Classification):
                 "and seconds from 0 on."
             )
         try:
-            self.recipe  # noqa: B018
+            self.recipe()
         except UserError as error:
             raise UserError(f"pacs: {error}") from None
 
-    @property
     def recipe(self) -> Recipe:
-        """Settings of the fine-tunes."""
+        """Settings of the fine-tunes; refuses those that make none."""
         return Recipe(
             steps=self.steps,
             batch=self.batch,
@@ -148,7 +147,7 @@ class PACS(Classification):
             "metric": "top-1 accuracy on the domain left out; the column is the mean over trials",
             "classes": f"{len(self.layout.classes)}, by folder name, on a new classifier",
             "protocol": PROTOCOLS[self.split].description,
-            "training": self.recipe.describe(),
+            "training": self.recipe().describe(),
             "selection": f"every {self.every} steps and at the end: highest mean over the sources of the accuracy on "
             "their held-out images, the first of equals; the target is never looked at",
             "augmentation": Augment.description,
@@ -203,7 +202,7 @@ class PACS(Classification):
         plan = Plan(
             sources=self._splits(job.dataset).sources(target, _number(variant)),
             classes=job.dataset.layout.classes,
-            recipe=self.recipe,
+            recipe=self.recipe(),
             seed=seed_of(job.seed, target, variant),
         )
         machine = Machine(
