@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vars_timm.attention_maps.observe import observe
-from vars_timm.attention_maps.sites import choose_site, count_prefix, grid_of
+from vars_timm.attention_maps.observe import tokens_at
+from vars_timm.attention_maps.sites import choose_sparse, count_prefix
 from vars_timm.mixers import DynamicMixer, SparseMixer, VarsS, VarsSD
 from vars_timm.sparse import ConvDictionary, SpectralDictionary, at_least_float32, normalise_atoms
 
@@ -39,12 +39,8 @@ def dictionary_atoms(model: nn.Module, images: Tensor, *, block: str | int | Non
     Raises:
         ValueError: If there is no such block, or its mixer has no dictionary.
     """
-    site = choose_site(model, block)
-    mixer = site.module
-    if not isinstance(mixer, SparseMixer):
-        raise ValueError(f"{site.name} must be a VARS mixer to have atoms, got {type(mixer).__name__}")
-    (tokens,) = observe(model, images, [mixer])
-    grid = grid_of(model, site, tokens.shape[1], (images.shape[-2], images.shape[-1]))
+    site, mixer = choose_sparse(model, block, "atoms")
+    tokens, grid = tokens_at(model, site, images)
     dynamic = None
     if isinstance(mixer, DynamicMixer):
         with torch.autocast(tokens.device.type, enabled=False):

@@ -6,9 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from vars_timm.attention_maps.mixing import layout_of
-from vars_timm.attention_maps.observe import observe
-from vars_timm.attention_maps.sites import choose_site, count_prefix, grid_of
-from vars_timm.mixers import SparseMixer
+from vars_timm.attention_maps.observe import tokens_at
+from vars_timm.attention_maps.sites import choose_sparse, count_prefix
 from vars_timm.sparse import lasso_energy
 
 
@@ -46,12 +45,8 @@ def sparse_codes(model: nn.Module, images: Tensor, *, block: str | int | None = 
     Raises:
         ValueError: If there is no such block, or its mixer has no codes.
     """
-    site = choose_site(model, block)
-    mixer = site.module
-    if not isinstance(mixer, SparseMixer):
-        raise ValueError(f"{site.name} must be a VARS mixer to have codes, got {type(mixer).__name__}")
-    (tokens,) = observe(model, images, [mixer])
-    grid = grid_of(model, site, tokens.shape[1], (images.shape[-2], images.shape[-1]))
+    site, mixer = choose_sparse(model, block, "codes")
+    tokens, grid = tokens_at(model, site, images)
     num_prefix, to_tokens = count_prefix(tokens, grid), layout_of(mixer)
 
     def to_maps(signal: Tensor) -> Tensor:

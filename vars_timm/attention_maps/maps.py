@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from vars_timm.attention_maps.definitions import DEFINITIONS
 from vars_timm.attention_maps.mixing import mixing_of
-from vars_timm.attention_maps.observe import observe
-from vars_timm.attention_maps.sites import choose_site, count_prefix, grid_of
+from vars_timm.attention_maps.observe import tokens_at
+from vars_timm.attention_maps.sites import choose_site, count_prefix
 from vars_timm.mixers import GlobalFilter, VarsS
 from vars_timm.sparse import at_least_float32
 
@@ -88,8 +88,7 @@ def attention_maps(
         raise ValueError(f'definition must be "grad" or "recon", got {definition!r}')
     per_head, combine = DEFINITIONS[definition]
 
-    (tokens,) = observe(model, images, [site.module])
-    grid = grid_of(model, site, tokens.shape[1], (images.shape[-2], images.shape[-1]))
+    tokens, grid = tokens_at(model, site, images)
     with torch.inference_mode(False), torch.no_grad():
         heads = per_head(mixing_of(site.module, tokens), count_prefix(tokens, grid)).to(at_least_float32(tokens).dtype)
         maps = combine(heads)

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vars_timm.attention_maps.sites import Site, grid_of
+
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
@@ -59,3 +61,13 @@ def observe(model: nn.Module, images: Tensor, modules: Sequence[nn.Module]) -> l
     if len(found) < len(modules):
         raise ValueError("every mixer must run when the model does, got one that did not; is the model compiled?")
     return [found[module] for module in modules]
+
+
+def tokens_at(model: nn.Module, site: Site, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
+    """The tokens that a site gets when a model runs on images, (B, P + H W, C), and their grid (H, W).
+
+    Raises:
+        ValueError: As `observe` and `grid_of`.
+    """
+    (tokens,) = observe(model, images, [site.module])
+    return tokens, grid_of(model, site, tokens.shape[1], (images.shape[-2], images.shape[-1]))

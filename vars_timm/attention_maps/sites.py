@@ -6,7 +6,7 @@ from timm.layers import Attention
 from torch import Tensor, nn
 
 from vars_timm.convert import MixerAttention
-from vars_timm.mixers import GlobalFilter, Mixer
+from vars_timm.mixers import GlobalFilter, Mixer, SparseMixer
 
 
 class Site(NamedTuple):
@@ -73,6 +73,18 @@ def choose_site(model: nn.Module, block: str | int | None) -> Site:
     if block not in by_name:
         raise ValueError(f"block must be one of {', '.join(names)}, got {block!r}")
     return by_name[block]
+
+
+def choose_sparse(model: nn.Module, block: str | int | None, what: str) -> tuple[Site, SparseMixer]:
+    """The VARS mixer of a block, as `choose_site`.
+
+    Raises:
+        ValueError: If there is no such block, or its mixer has none of what is asked for.
+    """
+    site = choose_site(model, block)
+    if not isinstance(site.module, SparseMixer):
+        raise ValueError(f"{site.name} must be a VARS mixer to have {what}, got {type(site.module).__name__}")
+    return site, site.module
 
 
 def grid_of(model: nn.Module, site: Site, num_tokens: int, image_size: tuple[int, int]) -> tuple[int, int]:
