@@ -30,9 +30,11 @@ def iterate(f: Map, z: Tensor, solver: Solver, tol: float, max_steps: int) -> tu
     steps = torch.zeros(len(z), dtype=torch.long, device=z.device)
     for _ in range(max_steps):
         active = ~(rest <= tol)  # also what is not a number
-        if not active.any():
+        left = int(active.sum())
+        if not left:
             break
-        z = torch.where(active[:, None], advance(z, fz), z)
+        new = advance(z, fz)
+        z = new if left == len(z) else torch.where(active[:, None], new, z)
         fz = f(z)
         rest = residual(z, fz)
         steps += active

@@ -17,9 +17,14 @@ class Ensemble:
 
     def __init__(self, network: nn.Module, lr: float = 0.01, clip: float | None = None) -> None:
         self.network, self.clip = network, clip
-        self.optimizer = torch.optim.Adam(network.parameters(), lr=lr)
+        self.optimizer = torch.optim.Adam(network.parameters(), lr=lr, fused=True)
         runs = len(next(network.parameters()))
         self.done = torch.zeros(runs, dtype=torch.bool)
+
+    def set_lr(self, lr: float) -> None:
+        """Go on with another learning rate."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
 
     def step(self, losses: Tensor) -> None:
         """One update by the gradient of each run's own loss, (runs,); runs that are done keep their weights."""

@@ -62,6 +62,7 @@ class RecurrentNetwork(nn.Module):
         """
         forward, recurrent = self.blocks()
         whole = forward + recurrent
+        transposed = whole.mT
         x = self.layers.with_runs(x)
         first = x @ self.layers.q[0].mT
         drive = nn.functional.pad(first, (0, whole.shape[-1] - first.shape[-1]))
@@ -69,7 +70,7 @@ class RecurrentNetwork(nn.Module):
 
         def update(z: Tensor, held: Tensor) -> Tensor:
             if z is held:
-                return torch.baddbmm(drive, z, whole.mT).sigmoid()
+                return torch.baddbmm(drive, z, transposed).sigmoid()
             return (z @ forward.mT + torch.baddbmm(drive, held, recurrent.mT)).sigmoid()
 
         return self.equilibrium.find(update, torch.zeros_like(drive), depth=len(self.w), batch_dims=2)

@@ -1,5 +1,7 @@
 """Fig. 6 and 7: omega0 and delta of a pendulum from its trajectory, by feed-forward and recurrent networks."""
 
+import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,12 @@ from vars_timm.implicit.store import load_state, save_state, write_csv
 
 KINDS = ("feed_forward", "feed_forward_twin", "semi", "implicit")
 
+# What the learning rate is multiplied with, by the share of the updates that are done.
+DECAYS: dict[str, Callable[[float], float]] = {
+    "none": lambda _: 1.0,
+    "cosine": lambda done: (1 + math.cos(math.pi * done)) / 2,
+}
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -32,6 +40,7 @@ class Settings:
         length: Positions in a trajectory, 0.1 apart (the paper does not say).
         every: Epochs between two tests.
         lr: Learning rate of Adam.
+        lr_decay: "none" as in the paper, or "cosine", to zero at the last update.
         clip: Bound on the norm of a run's gradient; 0 for none.
         h: Step of RK4 (the paper does not say).
         solver_steps: Steps of RK4.
@@ -48,6 +57,7 @@ class Settings:
     length: int = 50
     every: int = 4
     lr: float = 0.01
+    lr_decay: str = "none"
     clip: float = 0.0
     h: float = 0.5
     solver_steps: int = 30
@@ -59,6 +69,8 @@ class Settings:
         for name in counts:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: expected 1 or more.")
+        if self.lr_decay not in DECAYS:
+            raise ValueError(f"lr_decay is {self.lr_decay!r}: expected one of {', '.join(map(repr, DECAYS))}.")
         if self.samples // 5 < self.test_samples:
             raise ValueError(
                 f"test_samples is {self.test_samples}: expected at most {self.samples // 5}, a fifth of the samples."
@@ -107,7 +119,8 @@ def train(kind: str, hidden: int, data: Tensor, settings: Settings, state_file: 
     network = build(kind, hidden, settings)
     ensemble = Ensemble(network, settings.lr, settings.clip or None)
     generator, rows, epoch = torch.Generator().manual_seed(settings.seed + 1), [], 0
-    trajectory = {name: value for name, value in asdict(settings).items() if name != "epochs"}
+    decay, constant = DECAYS[settings.lr_decay], settings.lr_decay == "none"
+    trajectory = {name: value for name, value in asdict(settings).items() if name != "epochs" or not constant}
     if state := load_state(state_file, trajectory):
         ensemble.load_state_dict(state["ensemble"])
         generator.set_state(state["generator"])
@@ -119,7 +132,8 @@ def train(kind: str, hidden: int, data: Tensor, settings: Settings, state_file: 
     while epoch < settings.epochs:
         total = torch.zeros(settings.runs)
         epochs = min(settings.every, settings.epochs - epoch)
-        for _ in range(epochs * settings.epoch_steps):
+        for update in range(epoch * settings.epoch_steps, (epoch + epochs) * settings.epoch_steps):
+            ensemble.set_lr(settings.lr * decay(update / (settings.epochs * settings.epoch_steps)))
             batch = training[torch.randint(len(training), (settings.runs, settings.batch), generator=generator)]
             value, residuals = predict(network, trajectories(batch, settings.length).float())
             losses = settled_mse(value, targets(batch).float(), residuals, settings.limit)

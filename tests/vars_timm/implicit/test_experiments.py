@@ -190,6 +190,7 @@ def test_equilibria_and_the_report(tmp_path, capsys):
         (["equilibria", "--widths", "0"], "is below 1"),
         (["pendulum", "--batch", "0"], "batch is 0"),
         (["pendulum", "--test-samples", "90", "--samples", "400"], "test_samples is 90: expected at most 80"),
+        (["pendulum", "--lr-decay", "linear"], "lr_decay is 'linear': expected one of 'none', 'cosine'"),
         (["pendulum", "--hidden", "0", "--samples", "100000"], "hidden is 0"),
     ],
 )
@@ -215,6 +216,22 @@ def test_a_shorter_pendulum_can_be_gone_on_with(tmp_path, capsys):
     assert table(tmp_path / "part" / "pendulum.csv") == table(tmp_path / "whole" / "pendulum.csv")
     assert main([*words, "--epochs", "2", "--out", str(tmp_path / "part")]) == 2
     assert "has 3 epochs: expected at most 2" in capsys.readouterr().err
+
+
+def test_a_decaying_learning_rate_ends_near_zero_and_belongs_to_its_length(tmp_path, capsys, monkeypatch):
+    rates = []
+    step = Ensemble.step
+
+    def recorded(self, losses):
+        rates.append(self.optimizer.param_groups[0]["lr"])
+        step(self, losses)
+
+    monkeypatch.setattr(Ensemble, "step", recorded)
+    words = ["pendulum", "--lr-decay", "cosine", "--kinds", "feed_forward", "--out", str(tmp_path), *SMALL]
+    assert main([*words, "--epochs", "2", "--every", "1"]) == 0
+    assert_close(torch.tensor(rates), 0.01 * torch.linspace(0, torch.pi, 7)[:6].cos().add(1).div(2))
+    assert main([*words, "--epochs", "3", "--every", "1"]) == 2
+    assert "epochs=2 there, 3 now" in capsys.readouterr().err
 
 
 def test_every_option_is_explained(capsys):
