@@ -58,6 +58,7 @@ class Coupling:
         self.names, self.groups = _groups(list(modules))
         self.kernel, self.normalize = kernel, "sinkhorn" if normalize is None else normalize
         self._handle: Any = None
+        self._buffers: dict[tuple[torch.Size, torch.dtype, torch.device], tuple[Tensor, Tensor]] = {}
         self.lam = lam
 
     @property
@@ -114,14 +115,30 @@ class Coupling:
             return
         for name, group in zip(self.names, self.groups, strict=True):
             grads = _gradients(name, group)
-            if grads and self._matrix is None:
-                mean = torch.stack(grads).mean(dim=0)
+            if not grads:
+                continue
+            stacked, mixed = self._buffers_like(grads)
+            torch.stack(grads if grads[0].dtype == stacked.dtype else [grad.to(stacked) for grad in grads], out=stacked)
+            if self._matrix is None:
+                mean = stacked.mean(dim=0).to(grads[0].dtype)
                 torch._foreach_lerp_(grads, [mean] * len(grads), self.lam)
-            elif grads and self._matrix is not None:
-                stacked = torch.stack(grads)
-                wide = stacked if stacked.dtype == torch.float64 else stacked.float()
-                mixed = (self._matrix.to(wide) @ wide.flatten(1)).view_as(stacked)
-                torch._foreach_copy_(grads, list(mixed))
+            else:
+                depth = len(grads)
+                torch.mm(self._matrix.to(stacked), stacked.view(depth, -1), out=mixed.view(depth, -1))
+                torch._foreach_copy_(grads, list(mixed.unbind()))
+
+    def _buffers_like(self, grads: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Room for the gradients of a group and for their mixture, stacked, in at least single precision.
+
+        It is kept from step to step and shared by groups of one shape, since fresh memory costs more than the mixing.
+        """
+        first = grads[0]
+        key = (first.shape, first.dtype, first.device)
+        if key not in self._buffers:
+            options: Any = {"dtype": torch.promote_types(first.dtype, torch.float32), "device": first.device}
+            stacked, mixed = (torch.empty(len(grads), *first.shape, **options) for _ in range(2))
+            self._buffers[key] = (stacked, mixed)
+        return self._buffers[key]
 
     def _before_step(self, optimizer: torch.optim.Optimizer, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         # The hook gets the optimizer as the first of args.
@@ -161,13 +178,12 @@ def _groups(modules: list[nn.Module]) -> tuple[list[str], list[list[nn.Parameter
 
 def _gradients(name: str, group: list[nn.Parameter]) -> list[Tensor]:
     """The gradients of a group, zeros put in where some lack one; none if all do."""
-    with_gradient = sum(parameter.grad is not None for parameter in group)
-    if not with_gradient:
-        return []
-    if with_gradient < len(group):
+    grads = [parameter.grad for parameter in group if parameter.grad is not None]
+    if 0 < len(grads) < len(group):
         if not all(parameter.requires_grad for parameter in group):
             raise ValueError(f"some of the coupled {name!r} are frozen and others are not; freeze all or none")
         for parameter in group:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-    return [parameter.grad for parameter in group if parameter.grad is not None]
+        return _gradients(name, group)
+    return grads

@@ -113,6 +113,27 @@ def test_blocks_of_a_vision_transformer():
         assert_close(dict(vit.named_parameters())[name], parameter - expected, rtol=1e-4, atol=1e-5)
 
 
+class Scaled(nn.Module):
+    """A single number."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+
+@pytest.mark.parametrize("kernel", ["uniform", "triangular"])
+def test_parameters_of_one_number_in_two_precisions(kernel):
+    blocks = nn.ModuleList(Scaled() for _ in range(3))
+    coupling = couple(torch.optim.SGD(blocks.parameters(), lr=0.0), blocks, lam=0.6, kernel=kernel)
+    for dtype in (torch.float32, torch.float64, torch.float32):
+        blocks.to(dtype)
+        grads = torch.arange(1.0, 4.0, dtype=dtype)
+        for block, grad in zip(blocks, grads, strict=True):
+            block.scale.grad = grad.clone()
+        coupling.mix_()
+        assert_close(torch.stack([block.scale.grad for block in blocks]), MATRICES[kernel](3, 0.6).to(dtype) @ grads)
+
+
 def test_channels_last_gradients():
     blocks = nn.ModuleList(nn.Conv2d(3, 3, 3) for _ in range(3)).to(memory_format=torch.channels_last)
     for block in blocks:
