@@ -84,13 +84,14 @@ def solve(
 
 def _on_matrices(f: Callable[..., Tensor], shape: torch.Size, batch_dims: int, args: tuple[object, ...]) -> Map:
     """F on (samples, entries)."""
+    is_matrix = len(shape) == 2 and batch_dims == 1
 
     def flat(z: Tensor) -> Tensor:
-        fz = f(z.reshape(shape), *args)
+        fz = f(z if is_matrix else z.reshape(shape), *args)
         if fz.shape != shape or fz.dtype != z.dtype:
             got, expected = f"{tuple(fz.shape)} of {fz.dtype}", f"{tuple(shape)} of {z.dtype}"
             raise ValueError(f"f returned a tensor {got}: expected that of z0, {expected}.")
-        return fz.reshape(z.shape)
+        return fz if is_matrix else fz.reshape(z.shape)
 
     return flat
 
