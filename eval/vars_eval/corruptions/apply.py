@@ -78,13 +78,13 @@ def _fast(images: Tensor, name: str, severity: int, keys: list[int], textures: T
     """The fast implementation, in as large pieces as suit the device."""
     side = images.shape[-1]
     step = fast.chunk(name, images.device, len(images))
-    made = []
-    for start in range(0, len(images), step):
-        stream = Stream(keys[start : start + step], images.device)
-        with torch.inference_mode():
-            drawn = draw(name, stream, parameters(name, severity, side), side)
-            made.append(fast.corrupt(images[start : start + step], name, severity, drawn, textures))
-    return torch.cat(made)  # outside of it: these may be trained on
+    made = torch.empty_like(images)  # outside of inference mode: these may be trained on
+    with torch.inference_mode():
+        for start in range(0, len(images), step):
+            some = slice(start, start + step)
+            drawn = draw(name, Stream(keys[some], images.device), parameters(name, severity, side), side)
+            fast.corrupt(images[some], name, severity, drawn, made[some], textures)
+    return made
 
 
 @torch.no_grad()

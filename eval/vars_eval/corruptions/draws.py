@@ -63,13 +63,13 @@ def map_side(side: int) -> int:
 def _fog(stream: Stream, _: p.Parameters, side: int) -> Draws:
     """The wobble of each point of the map, in [-1, 1)."""
     size = map_side(side)
-    return {"wobble": stream.uniform(size, size).mul_(2).sub_(1)}
+    return {"wobble": stream.signed(size, size)}
 
 
 def _elastic(stream: Stream, _: p.Parameters, side: int) -> Draws:
     """Offsets of the three corners (x, y) and the two fields (dx, dy), each uniform in [-1, 1)."""
-    corners = stream.uniform(3, 2).double().mul_(2).sub_(1)
-    return {"corners": corners, "fields": stream.uniform(2, side, side).mul_(2).sub_(1)}
+    corners = stream.signed(3, 2).double()
+    return {"corners": corners, "fields": stream.signed(2, side, side)}
 
 
 def _spatter(stream: Stream, _: p.Parameters, side: int) -> Draws:

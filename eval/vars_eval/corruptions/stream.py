@@ -77,6 +77,11 @@ class Stream:
         words = self.words(math.prod(shape)).bitwise_right_shift_(8).bitwise_and_(0xFFFFFF)
         return words.float().mul_(2.0**-24).view(-1, *shape)
 
+    def signed(self, *shape: int) -> Tensor:
+        """(B, *shape) uniform in [-1, 1): 2 u - 1 for the u of `uniform`, float32."""
+        words = self.words(math.prod(shape)).bitwise_right_shift_(8).bitwise_and_(0xFFFFFF)
+        return words.float().mul_(2.0**-23).sub_(1).view(-1, *shape)
+
     def integers(self, bound: int, *shape: int) -> tuple[Tensor, Tensor]:
         """Twice (B, *shape), uniform in 0 .. bound - 1, int32; bound at most 2^15 (16 bits each: bias below 2^-16)."""
         words = self.words(math.prod(shape)).view(-1, *shape)

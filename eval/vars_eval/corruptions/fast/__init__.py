@@ -42,23 +42,21 @@ def chunk(name: str, device: torch.device, images: int) -> int:
     return _TOGETHER.get(name, 1) if device.type == "cpu" else images
 
 
-def corrupt(images: Tensor, name: str, severity: int, draws: Draws, textures: Textures | None = None) -> Tensor:
-    """A batch of pictures under one corruption.
+def corrupt(
+    images: Tensor, name: str, severity: int, draws: Draws, out: Tensor, textures: Textures | None = None
+) -> None:
+    """A batch of pictures under one corruption, clipped, the fraction cut off.
 
     Args:
         images: (B, 3, S, S) uint8, contiguous.
         name: Corruption.
         severity: 1 to 5.
         draws: What `vars_eval.corruptions.draws` drew for these images; overwritten.
+        out: (B, 3, S, S) uint8, where the result goes.
         textures: For frost.
-
-    Returns:
-        (B, 3, S, S) uint8: clipped, the fraction cut off.
     """
     c = parameters(name, severity, images.shape[-1])
     more: dict[str, Any] = {"textures": textures} if name == "frost" else {}
     result = _CORRUPTIONS[name](images, c, draws, **more)
-    if result.dtype == torch.uint8:
-        return result
     # By way of int16, which is twice as quick as straight to uint8.
-    return result.clamp_(0, 255).to(torch.int16).to(torch.uint8, memory_format=torch.contiguous_format)
+    out.copy_(result if result.dtype == torch.uint8 else result.clamp_(0, 255).to(torch.int16))

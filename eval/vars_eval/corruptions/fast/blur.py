@@ -28,7 +28,7 @@ def _defocus_spectrum(c: Defocus, side: int, device: torch.device) -> tuple[Tens
     """Spectrum of the disk on a grid that holds the padded picture, and the padding."""
     kernel = torch.from_numpy(defocus_kernel(c))
     radius = len(kernel) // 2
-    size = -(-(side + 2 * radius) // 32) * 32  # lengths that FFTs are quick with
+    size = -(-(side + 2 * radius) // 16) * 16  # lengths that FFTs are quick with
     return torch.fft.rfft2(kernel.flip(0, 1), s=(size, size)).to(torch.complex64).to(device), radius
 
 
@@ -46,7 +46,7 @@ def motion_line(images: Tensor, c: Motion, angle: float) -> Tensor:
     """One-sided Gaussian weights along a line, edges replicated; not yet cut to 8 bits.
 
     Args:
-        images: (C, S, S), floating.
+        images: (C, S, S) float32.
         c: Radius and standard deviation.
         angle: Of the line in radians.
     """
@@ -58,11 +58,15 @@ def motion_line(images: Tensor, c: Motion, angle: float) -> Tensor:
     left, right = -min(columns.min(), 0), max(columns.max(), 0)
     top, bottom = -min(rows.min(), 0), max(rows.max(), 0)
     padded = functional.pad(images[None], (left, right, top, bottom), mode="replicate")[0]
-    side = images.shape[-1]
-    blurred = torch.zeros_like(images)
-    for weight, row, column in zip(weights, rows + top, columns + left, strict=True):
-        if weight > _NEGLIGIBLE:
-            blurred.add_(padded[:, row : row + side, column : column + side], alpha=weight)
+    starts = (rows + top) * padded.shape[-1] + columns + left
+    first, *others = (
+        (padded.as_strided(images.shape, padded.stride(), start), weight)
+        for start, weight in zip(starts.tolist(), weights.tolist(), strict=True)
+        if weight > _NEGLIGIBLE
+    )
+    blurred: Tensor = first[0] * first[1]
+    for shifted, weight in others:
+        blurred.add_(shifted, alpha=weight)
     return blurred
 
 

@@ -6,12 +6,8 @@ import torch
 from torch import Tensor
 
 from vars_eval.corruptions.draws import Draws
-from vars_eval.corruptions.fast.linear import gaussian
+from vars_eval.corruptions.fast.linear import window
 from vars_eval.corruptions.parameters import Glass
-
-_ROUNDS = 2
-"""Rounds over all pixels; then so few chains are left that it is quicker to pick them out."""
-
 
 _WHOLE = 1e-4
 """Above the rounding of float32: a sum that is whole but for rounding is cut to this number, not to the one below."""
@@ -20,6 +16,12 @@ _WHOLE = 1e-4
 @cache
 def _numbers(count: int, device: torch.device) -> Tensor:
     return torch.arange(2 * count, dtype=torch.int32, device=device)
+
+
+@cache
+def _mirrored_numbers(side: int, device: torch.device) -> Tensor:
+    """The number of each pixel in the picture's transpose."""
+    return _numbers(side * side, device)[: side * side].view(side, side).t().flatten()
 
 
 def resolve(offsets: Tensor) -> Tensor:
@@ -40,13 +42,8 @@ def resolve(offsets: Tensor) -> Tensor:
     chain = _numbers(count, offsets.device).clone()
     links = chain[:count]
     links.add_(offsets).add_((offsets - 1).bitwise_right_shift_(31).bitwise_and_(count))
-    for _ in range(_ROUNDS):
+    while int(links.amin()) < count:
         links.copy_(chain.index_select(0, links))
-    left = torch.nonzero(links < count).squeeze(1)
-    while len(left):
-        found = chain.index_select(0, chain.index_select(0, left))
-        chain[left] = found
-        left = left[found < count]
     return links - count
 
 
@@ -65,18 +62,28 @@ def shuffle(dx: Tensor, dy: Tensor, side: int, reach: int) -> Tensor:
     inner = slice(reach + 1, side - reach + 1)
     offsets = torch.zeros(len(dx), side, side, dtype=torch.int32, device=dx.device)
     torch.add(dx, dy, alpha=side, out=offsets[:, inner, inner])
-    first, *others = (resolve(one_pass) for one_pass in offsets.flatten(1))
+    # No chain leaves its pass, so all passes are followed at once, as one long picture.
+    first, *others = resolve(offsets.flatten()).view(len(dx), -1)
     source: Tensor = first
-    for roots in others:
-        source = source.index_select(0, roots)
+    for number, roots in enumerate(others, 1):
+        source = source.index_select(0, roots - number * side * side)
     return source
 
 
 def glass_blur(images: Tensor, c: Glass, draws: Draws) -> Tensor:
-    """Blur, cut, copies, blur."""
-    pixels = gaussian(images.float(), c.sigma).add_(_WHOLE).floor_().reshape(*images.shape[:2], -1)
-    for image, dx, dy in zip(pixels, draws["dx"], draws["dy"], strict=True):
-        source = shuffle(dx, dy, images.shape[-1], c.reach)
+    """Blur, cut, copies, blur; in between the picture lies transposed, which saves turning it."""
+    side = images.shape[-1]
+    turned = _blurred(images.float(), c.sigma).add_(_WHOLE).floor_()
+    numbers = _mirrored_numbers(side, images.device)
+    for image, dx, dy in zip(turned.flatten(2), draws["dx"], draws["dy"], strict=True):
+        source = numbers.index_select(0, shuffle(dx, dy, side, c.reach)).view(side, side).t().flatten()
         for channel in image:
             channel.copy_(channel.index_select(0, source))
-    return gaussian(pixels.view_as(images), c.sigma)
+    return _blurred(turned, c.sigma)
+
+
+def _blurred(images: Tensor, sigma: float) -> Tensor:
+    """Transpose of the blurred picture."""
+    if sigma == 0:
+        return images.mT.contiguous()
+    return window(window(images, sigma).mT.contiguous(), sigma)

@@ -5,13 +5,15 @@ from functools import cache
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from vars_eval.corruptions.draws import Draws
 from vars_eval.corruptions.fast.blur import motion_line, zoom_matrix
 from vars_eval.corruptions.frost import Textures, place
 from vars_eval.corruptions.parameters import Fog, Frost, Snow
 
-_GREY = (0.299, 0.587, 0.114)
+_WHOLE = 1e-4
+"""Above the rounding of float32: a sum that is whole but for rounding is cut to this number, not to the one below."""
 
 
 @cache
@@ -25,7 +27,7 @@ def _enlarge(factor: float, side: int, device: torch.device) -> Tensor:
 def flakes(normal: Tensor, angle: float, c: Snow, side: int) -> Tensor:
     """The layer of snow, (side, side) float32, whole numbers 0 .. 255.
 
-    In float64, so that both implementations have the same flakes, and the same levels in them.
+    In float64 as far as the threshold, so that both implementations have the same flakes.
 
     Args:
         normal: (n, n) standard normal.
@@ -35,22 +37,22 @@ def flakes(normal: Tensor, angle: float, c: Snow, side: int) -> Tensor:
     """
     enlarge = _enlarge(c.zoom, side, normal.device)
     layer = enlarge @ (c.mean + c.std * normal.double()) @ enlarge.T
-    layer = layer.mul_(layer >= c.threshold).clamp_(0, 1).mul_(255).floor_()
-    return motion_line(layer[None], c.motion, angle)[0].add_(1e-9).floor_().float()
+    layer = functional.threshold(layer, math.nextafter(c.threshold, 0), 0, inplace=True).clamp_(0, 1).mul_(255).floor_()
+    return motion_line(layer.float()[None], c.motion, angle)[0].add_(_WHOLE).floor_()
 
 
 def snow(images: Tensor, c: Snow, draws: Draws) -> Tensor:
     """Flakes over a whitened picture, and once more upside down."""
     x = images.float()
-    grey = sum(weight * x[:, channel] for channel, weight in enumerate(_GREY))
-    assert isinstance(grey, Tensor)
-    white = torch.maximum(x, grey.mul_(1.5).add_(127.5)[:, None])
+    red, green, blue = (x[:, channel : channel + 1] for channel in range(3))
+    white = red.mul(1.5 * 0.299).add_(green, alpha=1.5 * 0.587).add_(blue, alpha=1.5 * 0.114).add_(127.5)
     layers = [
         flakes(normal, angle, c, images.shape[-1])
         for normal, angle in zip(draws["normal"], draws["angle"].tolist(), strict=True)
     ]
     layer = torch.stack(layers)[:, None]
-    return x.mul_(c.keep).add_(white, alpha=1 - c.keep).add_(layer + layer.flip(2, 3))
+    whiter = (white - x).relu_()
+    return x.add_(whiter, alpha=1 - c.keep).add_(layer + layer.flip(2, 3))
 
 
 def frost(images: Tensor, c: Frost, draws: Draws, textures: Textures) -> Tensor:
