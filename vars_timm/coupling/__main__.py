@@ -13,7 +13,8 @@ import torch
 from vars_timm.coupling.data import SIZES, load_data
 from vars_timm.coupling.recipes import RECIPES, Run
 from vars_timm.coupling.report import report
-from vars_timm.coupling.sweep import TABLE, folder_of, grid, sweep
+from vars_timm.coupling.sweep import folder_of, grid, sweep
+from vars_timm.coupling.table import TABLE
 from vars_timm.coupling.toy import toy
 from vars_timm.coupling.train import RESULT, measure, train
 
@@ -72,8 +73,11 @@ def _run(arguments: argparse.Namespace) -> None:
         case "toy":
             print(toy(arguments.out, steps=arguments.steps, seed=arguments.seed))
         case "report":
-            for path in report(arguments.out):
+            found = report(arguments.out)
+            for path in found.paths:
                 print(path)
+            for line in found.missing:
+                print(f"not drawn: {line}")
         case "sweep":
             _sweep(arguments)
         case command:

@@ -1,35 +1,15 @@
 """A grid of runs: finished ones are skipped, shards share the rest, and all results end in one table."""
 
-import csv
 import dataclasses
-import io
 import itertools
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from vars_timm.coupling.data import load_data
-from vars_timm.coupling.files import write_text
 from vars_timm.coupling.recipes import Run
+from vars_timm.coupling.table import write_table
 from vars_timm.coupling.train import RESULT, measure, train
-
-TABLE = "results.csv"
-SCALARS = (
-    "epochs_done",
-    "best_epoch",
-    "val_error",
-    "last_val_error",
-    "test_error",
-    "val_loss",
-    "val_exact",
-    "test_exact",
-    "chance",
-    "parameters",
-    "effective_parameters",
-    "mean_deviation",
-)
-INDICES = ("convergence", "recurrence", "divergence")
 
 
 def grid(
@@ -99,30 +79,3 @@ def sweep(
 def folder_of(run: Run, out: Path) -> Path:
     """Where a run's files lie."""
     return out / "runs" / run.name
-
-
-def results(out: Path) -> Iterator[dict[str, Any]]:
-    """What `measure` has found, of all finished runs of a folder."""
-    for path in sorted(out.glob(f"runs/*/{RESULT}")):
-        yield json.loads(path.read_text())
-
-
-def write_table(out: Path) -> None:
-    """All finished runs as one tidy table: a line for each stage of a run, and one for the mean over stages."""
-    rows = []
-    for result in results(out):
-        shared = {**result["run"], **{name: result.get(name, "") for name in SCALARS}}
-        stages = [("mean", "mean_indices", "mean_alternative_indices", None)]
-        stages += [(str(index), "indices", "alternative_indices", index) for index in range(len(result["indices"]))]  # type: ignore[misc]
-        for stage, plain, alternative, index in stages:
-            found, other = (result[key] if index is None else result[key][index] for key in (plain, alternative))
-            indices = {f"{name}_index": found[name] for name in INDICES}
-            alternatives = {f"{name}_index_alternative": other[name] for name in INDICES}
-            rows.append({**shared, "stage": stage, **indices, **alternatives})
-    if not rows:
-        return
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(text.getvalue(), out / TABLE)

@@ -134,6 +134,7 @@ def errors(trajectory: Tensor, z: Tensor) -> list[float]:
 
 def toy(out: Path, *, steps: int = 3000, seed: int = 0) -> Path:
     """Train the networks and draw the four panels of Fig. 1; returns the picture's path."""
+    from vars_timm.coupling.figures import TOY
     from vars_timm.coupling.toy_figure import draw_figure
 
     solvers = [
@@ -144,4 +145,4 @@ def toy(out: Path, *, steps: int = 3000, seed: int = 0) -> Path:
         torch.manual_seed(seed + 1)
         z = draw(512)
     out.mkdir(parents=True, exist_ok=True)
-    return draw_figure(solvers, z, out / "toy.png")
+    return draw_figure(solvers, z, out / f"{TOY}.png")

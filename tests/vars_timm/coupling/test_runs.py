@@ -11,7 +11,8 @@ from torch.testing import assert_close
 from vars_timm.coupling.__main__ import main
 from vars_timm.coupling.data import augment, load_data
 from vars_timm.coupling.recipes import RECIPES, Run
-from vars_timm.coupling.sweep import TABLE, folder_of, grid, sweep
+from vars_timm.coupling.sweep import folder_of, grid, sweep
+from vars_timm.coupling.table import TABLE
 from vars_timm.coupling.train import BEST, LAST, RESULT, measure, train
 
 pytest.importorskip("sklearn")
