@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 # Below this gap between chance and the unperturbed error nothing was learned, and the indices mean nothing.
 MIN_GAP = 0.01
+RECURRENCE_NORMS = ("chance", "last_drop")
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ def convergence_index(readout: Sequence[float], chance: float, final: float) -> 
     """Area between chance and the early read-outs: 0 at chance throughout, 1 at the final error from the first block.
 
     Args:
-        readout: Error if only the first k blocks of the stage run, k = 1..T.
+        readout: Error if only the first k blocks of the stage run, k = 1..T; or 0..T, which counts the way to the
+            first block, too.
         chance: Error of guessing.
         final: Error of the unperturbed network.
 
@@ -37,18 +39,26 @@ def convergence_index(readout: Sequence[float], chance: float, final: float) -> 
     return _over(_area([chance - error for error in readout]), len(readout) - 1, chance - final)
 
 
-def recurrence_index(drop: Sequence[float], chance: float, final: float) -> float:
+def recurrence_index(drop: Sequence[float], chance: float, final: float, norm: str = "chance") -> float:
     """One less the area by which dropping a block harms more than dropping the last: 1 for equal effects; signed.
 
     Args:
         drop: Error without block t, t = 1..T.
         chance: Error of guessing.
         final: Error of the unperturbed network.
+        norm: What the area is a share of: "chance", the gap between chance and the unperturbed error; or "last_drop",
+            that between chance and the error without the last block.
+
+    Raises:
+        ValueError: If there is no such norm.
 
     >>> recurrence_index([1.0, 0.0, 0.0], chance=1.0, final=0.0)
     0.75
     """
-    return 1 - _over(_area([error - drop[-1] for error in drop]), len(drop) - 1, chance - final)
+    if norm not in RECURRENCE_NORMS:
+        raise ValueError(f"norm must be one of {', '.join(RECURRENCE_NORMS)}, got {norm!r}")
+    reference = final if norm == "chance" else drop[-1]
+    return 1 - _over(_area([error - drop[-1] for error in drop]), len(drop) - 1, chance - reference)
 
 
 def divergence_index(extra: Sequence[float], chance: float, final: float) -> float:

@@ -44,7 +44,7 @@ class StageCurves:
     """Curves of one stage.
 
     Attributes:
-        readout: Only blocks 1..k run, k = 1..T.
+        readout: Only blocks 1..k run, k = 1..T, or 0..T.
         drop: Block t is left out, t = 1..T.
         extra: The last block is applied a more times, a = 0..A.
     """
@@ -72,14 +72,15 @@ class Perturbations:
     chance: float
     num_images: int
 
-    def indices(self, metric: str = "error") -> list[Indices]:
+    def indices(self, metric: str = "error", ri_norm: str = "chance") -> list[Indices]:
         """Convergence, recurrence and divergence index of each stage.
 
         Args:
             metric: "error", or "disagreement" for the alternative indices, relative to the unperturbed predictions.
+            ri_norm: Norm of the recurrence index, see `recurrence_index`.
 
         Raises:
-            ValueError: If there is no such metric.
+            ValueError: If there is no such metric or norm.
         """
         if metric not in ("error", "disagreement"):
             raise ValueError(f"metric must be error or disagreement, got {metric!r}")
@@ -87,15 +88,15 @@ class Perturbations:
         return [
             Indices(
                 convergence_index(getattr(stage.readout, metric), *scale),
-                recurrence_index(getattr(stage.drop, metric), *scale),
+                recurrence_index(getattr(stage.drop, metric), *scale, ri_norm),
                 divergence_index(getattr(stage.extra, metric), *scale),
             )
             for stage in self.stages
         ]
 
-    def mean_indices(self, metric: str = "error") -> Indices:
+    def mean_indices(self, metric: str = "error", ri_norm: str = "chance") -> Indices:
         """Their means over the stages."""
-        return mean_indices(self.indices(metric))
+        return mean_indices(self.indices(metric, ri_norm))
 
 
 @torch.no_grad()
@@ -107,6 +108,7 @@ def perturb(
     extra: int = 16,
     task: Task | None = None,
     chance: float | None = None,
+    include_zero: bool = False,
 ) -> Perturbations:
     """Perturb every stage of a model, block by block, and score it each time.
 
@@ -120,6 +122,7 @@ def perturb(
         extra: A, the number of further applications of a last block.
         task: How logits are scored; None for OneClass.
         chance: Error of guessing; None for that of the task.
+        include_zero: Whether the read-outs, and with them the convergence index, begin in front of the first block.
 
     Returns:
         The curves.
@@ -131,9 +134,12 @@ def perturb(
 
     def perturbed(run: Unrolled) -> Iterator[Perturbed]:
         depths[:] = map(len, run.stages)
-        return _perturbed_blocks(run, extra)
+        return _perturbed_blocks(run, extra, first)
 
-    return collect(model, batches, perturbed, depths, stages=stages, extra=extra, task=task, chance=chance)
+    first = 0 if include_zero else 1
+    return collect(
+        model, batches, perturbed, depths, stages=stages, extra=extra, task=task, chance=chance, first_readout=first
+    )
 
 
 @torch.no_grad()
@@ -147,6 +153,7 @@ def collect(
     extra: int,
     task: Task | None,
     chance: float | None,
+    first_readout: int = 1,
 ) -> Perturbations:
     """Means over all images of what perturbations do.
 
@@ -159,6 +166,7 @@ def collect(
         extra: Number of further applications.
         task: How logits are scored.
         chance: Error of guessing.
+        first_readout: Number of blocks at the first read-out.
     """
     if extra < 0:
         raise ValueError(f"extra must be 0 or more further applications, got {extra}")
@@ -197,7 +205,7 @@ def collect(
 
     curves = [
         StageCurves(
-            curve(stage, READOUT, range(1, depth + 1)),
+            curve(stage, READOUT, range(first_readout, depth + 1)),
             curve(stage, DROP, range(1, depth + 1)),
             curve(stage, EXTRA, range(extra + 1)),
         )
@@ -207,12 +215,12 @@ def collect(
     return Perturbations(curves, total[0] / num_images, total[1] / num_images, guess, num_images)
 
 
-def _perturbed_blocks(run: Unrolled, extra: int) -> Iterator[Perturbed]:
+def _perturbed_blocks(run: Unrolled, extra: int, first_readout: int) -> Iterator[Perturbed]:
     for stage, states in enumerate(run.states):
         depth, last = len(states) - 1, states[-1]
         yield (stage, READOUT, depth), torch.zeros_like(last), run.logits
         yield (stage, EXTRA, 0), torch.zeros_like(last), run.logits
-        for k in range(1, depth):
+        for k in range(first_readout, depth):
             logits = run.tail(stage, states[k])
             yield (stage, READOUT, k), states[k] - last, logits
             if k == depth - 1:  # to drop the last block is to stop in front of it

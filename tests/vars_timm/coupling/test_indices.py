@@ -44,6 +44,21 @@ def test_ends_of_the_scales():
     assert divergence_index([FINAL, 0.05, 0.05], CHANCE, FINAL) < 0, "more steps may help"
 
 
+def test_norms_of_the_recurrence_index():
+    """By hand: an area of 0.25 over two intervals, and gaps of 0.8, and of 0.5 without the last block."""
+    drop = [0.9, 0.4, 0.4]
+    assert recurrence_index(drop, CHANCE, FINAL) == pytest.approx(1 - 0.25 / (2 * 0.8))
+    assert recurrence_index(drop, CHANCE, FINAL, "last_drop") == pytest.approx(1 - 0.25 / (2 * 0.5))
+    assert math.isnan(recurrence_index([CHANCE] * 4, CHANCE, FINAL, "last_drop")), "the last drop is chance already"
+    with pytest.raises(ValueError, match="norm must be one of chance, last_drop, got 'last'"):
+        recurrence_index(drop, CHANCE, FINAL, "last")
+
+
+def test_a_read_out_in_front_of_the_first_block():
+    assert convergence_index([0.9, 0.5, 0.1], CHANCE, FINAL) == pytest.approx(0.5)
+    assert convergence_index([0.5, 0.1], CHANCE, FINAL) == pytest.approx(0.75)
+
+
 @pytest.mark.parametrize("index", [convergence_index, recurrence_index, divergence_index])
 def test_undefined(index):
     assert math.isnan(index([0.9, 0.895], 0.9, 0.895))

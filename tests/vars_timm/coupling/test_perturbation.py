@@ -1,6 +1,7 @@
 """Perturbed networks against the same networks taken apart by hand."""
 
 import copy
+import dataclasses
 
 import pytest
 import timm
@@ -140,6 +141,31 @@ def test_the_distance_is_that_of_the_stages_output():
     further = model.stages[1].blocks[-1](states[-1])
     distance = (further - states[-1]).flatten(1).norm(dim=1).mean().item()
     assert result.stages[1].extra.distance == pytest.approx([0, distance], rel=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["residual", "pcr"])
+def test_a_read_out_in_front_of_the_first_block(name):
+    """Equal to a network without the stage's blocks, and the first point of one more interval of the index."""
+    model, data, put = build(name)
+    images, targets = (torch.cat(parts) for parts in zip(*data, strict=True))
+    # A chance above all errors, so that an untrained network has indices.
+    longer = perturb(model, data, extra=1, chance=2.0, include_zero=True)
+    usual = perturb(model, data, extra=1)
+    for stage in range(2):
+        other = copy.deepcopy(model)
+        put(other, stage, [])
+        curve = longer.stages[stage].readout
+        assert curve.loss[0] == pytest.approx(F.cross_entropy(other(images), targets).item(), rel=1e-4)
+        assert curve.loss[1:] == usual.stages[stage].readout.loss
+        assert longer.stages[stage].drop == usual.stages[stage].drop
+    indices = dataclasses.replace(longer, error=0.0).indices(ri_norm="last_drop")
+    for found, curves in zip(indices, longer.stages, strict=True):
+        area = torch.trapezoid(longer.chance - torch.tensor(curves.readout.error)).item()
+        assert found.convergence == pytest.approx(area / (4 * longer.chance), rel=1e-5)
+        drop = torch.tensor(curves.drop.error)
+        area = torch.trapezoid(drop - drop[-1]).item()
+        assert 1 - found.recurrence == pytest.approx(area / (3 * (longer.chance - drop[-1].item())), rel=1e-4, abs=1e-6)
 
 
 @pytest.mark.parametrize(("num_stages", "limit"), [(3, 20), (1, 12)])
