@@ -308,3 +308,25 @@ def test_a_number_of_steps_below_one_is_refused():
     mixer.num_steps = 0
     with pytest.raises(ValueError, match="num_steps is 0: expected at least 1"):
         mixer(tokens())
+
+
+@pytest.mark.parametrize("export", [torch.jit.script, torch.jit.trace, torch.export.export])
+def test_a_solved_model_cannot_be_exported_and_says_what_to_do(export):
+    options = {"img_size": 32, "depth": 1, "formulation": "paper"}
+    model = timm.create_model("deit_tiny_vars_d", **options, mixer_args={"solver": "fista", "tol": 1e-3}).eval()
+    images = torch.randn(2, 3, 32, 32)
+    given = {"script": (), "trace": (images,), "export": ((images,),)}[export.__name__]
+    with pytest.raises(
+        ValueError, match=r'^solver="fista" takes as many steps as .* solver="steps" and a num'
+    ) as error:
+        export(model, *given)
+    assert "\n" not in str(error.value)
+    assert f"torch.{'export' if export is torch.export.export else 'jit.' + export.__name__} cannot" in str(error.value)
+    fixed = timm.create_model("deit_tiny_vars_d", **options, num_steps=3).eval()
+    fixed.load_state_dict(model.state_dict())
+    with torch.no_grad():
+        assert_close(torch.jit.script(fixed)(images), fixed(images))
+
+
+def test_a_printed_model_shows_its_solver():
+    assert "Lasso(solver='fista', adjoint='implicit', tol=1e-05)" in repr(build("vars_d", solver="fista"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -25,9 +25,8 @@ ADJOINTS = ("implicit", "unrolled")
 MAX_STEPS = 1000
 
 
-@dataclass
-class Lasso:
-    """How the codes of a mixer are solved for, each channel of each image for itself.
+class Lasso(nn.Module):
+    """How the codes of a mixer are solved for, each channel of each image for itself; it has no weights.
 
     Attributes:
         solver: A key of METHODS. "ista", "fista" and "anderson" solve u = ista_step(u); "lca" follows the attractor
@@ -36,9 +35,27 @@ class Lasso:
         tol: Bound on the largest change of a code by another update.
     """
 
-    solver: str
-    adjoint: str = "implicit"
-    tol: float = 1e-5
+    def __init__(self, solver: str, adjoint: str = "implicit", tol: float = 1e-5) -> None:
+        super().__init__()
+        self.solver, self.adjoint, self.tol = solver, adjoint, tol
+
+    def extra_repr(self) -> str:
+        """What a printed model says."""
+        return f"solver={self.solver!r}, adjoint={self.adjoint!r}, tol={self.tol:g}"
+
+    def __prepare_scriptable__(self) -> Lasso:
+        """What torch.jit.script calls before it begins.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError(self._fixed("torch.jit.script"))
+
+    def _fixed(self, how: str) -> str:
+        return (
+            f'solver="{self.solver}" takes as many steps as each image needs, which {how} cannot: build the model with '
+            'solver="steps" and a num_steps, and load these weights into it.'
+        )
 
     def solve(self, mixer: SparseMixer, problem: Problem) -> tuple[Tensor, Solution]:
         """The codes, and how they were found; at most mixer.num_steps steps.
@@ -50,8 +67,10 @@ class Lasso:
             (B, C) and (B, C): the residual is the largest change by the last step. It has no history.
 
         Raises:
-            ValueError: tol or num_steps is out of range.
+            ValueError: num_steps is out of range, or the model is being exported or traced.
         """
+        if torch.compiler.is_exporting() or torch.jit.is_tracing():
+            raise ValueError(self._fixed("torch.export" if torch.compiler.is_exporting() else "torch.jit.trace"))
         if mixer.num_steps < 1:
             raise ValueError(f"num_steps is {mixer.num_steps!r}: expected at least 1 with solver={self.solver!r}.")
         with torch.autocast(problem.drive.device.type, enabled=False):
