@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from vars_eval.corruptions import NAMES, SCORED, Corrupt, corrupt, jpeg
+from vars_eval.corruptions import NAMES, SCORED, Corrupt, corrupt, fast, jpeg
 from vars_eval.corruptions.frost import RELEASED
 from vars_eval.corruptions.verify import photographs
 from vars_eval.errors import UserError
@@ -32,6 +32,17 @@ def test_seeded_and_apart_from_global_random_states(name):
         name in ("defocus_blur", "gaussian_blur", "zoom_blur", "contrast", "brightness", "saturate", "pixelate")
         or name == "jpeg_compression"
     )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_batch_at_once_as_on_a_gpu_is_the_batch_one_by_one(monkeypatch, name):
+    images = photographs(64)[:3]
+    expected = [corrupt(images, name, severity) for severity in (1, 4)]
+    monkeypatch.setattr(fast, "chunk", lambda name, device, images: images)
+    for severity, made in zip((1, 4), expected, strict=True):
+        assert torch.equal(corrupt(images, name, severity), made)
+    monkeypatch.setattr(fast, "chunk", lambda name, device, images: 1)
+    assert torch.equal(corrupt(images, name, 1), expected[0])
 
 
 def test_the_same_picture_twice_gets_other_draws():
