@@ -75,14 +75,14 @@ def test_panels_hold_the_means():
         for seed in (0, 1)
         for gamma in ((1, 0.1) if width == 8 else (1,))
     ]
-    (panel,) = against_lam(rows, "val_error", [("", like())])
+    panel = against_lam(rows, "val_error", [("", like())])
     assert [series.label for series in panel.series] == ["4 channels", "8 channels"]
     assert panel.series[0].y == [4.5, 5.0]
     assert panel.series[1].dots == [(0, 8), (0, 9), (1, 8.5), (1, 9.5)]
-    (panel,) = against_lam(rows, "val_error", [("one", like()), ("tenth", like(gamma=0.1))])
+    panel = against_lam(rows, "val_error", [("one", like()), ("tenth", like(gamma=0.1))])
     assert [series.label for series in panel.series] == ["8 channels, one", "8 channels, tenth"], "the common width"
-    assert against_lam(rows, "val_error", [("", like()), ("", like(gamma=3))]) == []
-    (panel,) = by_width([line for line in rows if line["gamma"] == 1], "lam", "val_error")
+    assert against_lam(rows, "val_error", [("", like()), ("", like(gamma=3))]) is None
+    panel = by_width([line for line in rows if line["gamma"] == 1], "lam", "val_error")
     assert panel.series[0].x == [0, 0.5]
     assert panel.series[0].y == [4.5, 5.0]
 

@@ -34,12 +34,12 @@ def draw_figures(
                 paths.append(draw(panels, f"{figure.title} ({name})", path, figure.columns))
             else:
                 missing.append(f"{figure.name} of {name} needs {figure.needs}")
-    panels = [
-        panel
+    others = [
+        against_lam(rows, "val_error", [("", ALL)], name)
         for name, rows in tables.items()
         if name != "cifar10" and len(conditions([row for row in rows if ALL(row)])) > 1
-        for panel in against_lam(rows, "val_error", [("", ALL)], name)
     ]
+    panels = [panel for panel in others if panel is not None]
     if panels:
         paths.append(draw(panels, "other data and small samples", out / f"{OTHER_DATA}.png", 3))
     else:

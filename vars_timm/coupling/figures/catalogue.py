@@ -12,6 +12,8 @@ from vars_timm.coupling.table import INDICES
 # The width that the papers show alone; the widest network stands in for it.
 SHOWN = 16
 ALL = like(init=anything)
+Panels = list[Panel | None]
+Build = Callable[[Sequence[Row], Sequence[Row]], Panels]
 INDEX = [f"{name}_index" for name in INDICES]
 
 
@@ -23,79 +25,82 @@ class Figure:
         name: Of the file: its numbers in the papers.
         title: What it shows.
         needs: Runs without which it is not drawn.
-        panels: From the rows of the table and the results of one setting; none where runs are missing.
+        build: Its panels, None where runs are missing.
         columns: Panels side by side.
     """
 
     name: str
     title: str
     needs: str
-    panels: Callable[[Sequence[Row], Sequence[Row]], list[Panel]]
+    build: Build
     columns: int = 3
 
+    def panels(self, rows: Sequence[Row], results: Sequence[Row]) -> list[Panel]:
+        """Panels from the rows of the table and the results of one setting: those whose runs are there."""
+        return [panel for panel in self.build(rows, results) if panel is not None]
 
-def _standard(rows: Sequence[Row], results: Sequence[Row]) -> list[Panel]:
+
+def _standard(rows: Sequence[Row], results: Sequence[Row]) -> Panels:
     ordinary, curves = _shown(rows, ORDINARY), _shown(results, ORDINARY)
     stages = _shown(rows, like(init="independent", lam=0, stage=anything))
-    panels = [panel for kind in kinds.ALONG for panel in kinds.of_stages(curves, kind)]
-    panels += [panel for column in INDEX for panel in kinds.stage_values(stages, column)]
-    return panels + [panel for column in INDEX[::2] for panel in kinds.by_width(ordinary, column, "val_error")]
-
-
-def _coupled(rows: Sequence[Row], results: Sequence[Row]) -> list[Panel]:
-    plain = list(filter(ALL, rows))
-    panels = [panel for column in (*INDEX, "val_error") for panel in kinds.against_lam(rows, column, [("", ALL)])]
-    return panels + [panel for column in INDEX[::2] for panel in kinds.by_width(plain, column, "val_error")]
-
-
-def _of_form(form: str) -> Callable[[Sequence[Row], Sequence[Row]], list[Panel]]:
-    variants = [("", like(form=form, init=anything))]
-    return lambda rows, _: [
-        panel for column in (*INDEX, "val_error") for panel in kinds.against_lam(rows, column, variants)
+    return [
+        *(kinds.of_stages(curves, kind) for kind in kinds.ALONG),
+        *(kinds.stage_values(stages, column) for column in INDEX),
+        *(kinds.by_width(ordinary, column, "val_error") for column in INDEX[::2]),
     ]
 
 
-def _training(rows: Sequence[Row], results: Sequence[Row]) -> list[Panel]:
-    shown = _shown(results, ALL)
-    return [panel for column in ("train_error", "val_error") for panel in kinds.training(shown, column)]
+def _coupled(rows: Sequence[Row], results: Sequence[Row]) -> Panels:
+    plain = list(filter(ALL, rows))
+    return [
+        *(kinds.against_lam(rows, column, [("", ALL)]) for column in (*INDEX, "val_error")),
+        *(kinds.by_width(plain, column, "val_error") for column in INDEX[::2]),
+    ]
 
 
-def _alternative(rows: Sequence[Row], results: Sequence[Row]) -> list[Panel]:
-    panels = [panel for name in INDEX for panel in kinds.against_lam(rows, f"{name}_alternative", [("", ALL)])]
+def _of_form(form: str) -> Build:
+    variants = [("", like(form=form, init=anything))]
+    return lambda rows, _: [kinds.against_lam(rows, column, variants) for column in (*INDEX, "val_error")]
+
+
+def _training(rows: Sequence[Row], results: Sequence[Row]) -> Panels:
     shown = _shown(results, ALL)
-    stages = range(len(shown[0]["curves"]) if shown else 0)
-    return panels + [
-        panel
+    return [kinds.training(shown, column) for column in ("train_error", "val_error")]
+
+
+def _alternative(rows: Sequence[Row], results: Sequence[Row]) -> Panels:
+    shown = _shown(results, ALL)
+    places = [
+        (kind, metric, stage)
         for metric in ("loss", "distance")
         for kind in ("readout", "extra")
-        for stage in stages
-        for panel in kinds.along_blocks(shown, kind, metric, stage, log="y")
+        for stage in range(len(shown[0]["curves"]) if shown else 0)
+    ]
+    return [
+        *(kinds.against_lam(rows, f"{column}_alternative", [("", ALL)]) for column in INDEX),
+        *(kinds.along_blocks(shown, *place, log="y") for place in places),
     ]
 
 
-def _sizes(rows: Sequence[Row], results: Sequence[Row]) -> list[Panel]:
-    plain = list(filter(ALL, rows))
-    pairs = (("parameters", "val_error", "x"), ("effective_parameters", "val_error", "x"),
-             ("parameters", "effective_parameters", "xy"))  # fmt: skip
-    panels = [panel for x, y, log in pairs for panel in kinds.by_condition(plain, x, y, log)]
-    return panels + kinds.against_lam(rows, "mean_deviation", [("", ALL)])
+def _sizes(rows: Sequence[Row], results: Sequence[Row]) -> Panels:
+    plain, raw, effective = list(filter(ALL, rows)), "parameters", "effective_parameters"
+    axes = ((raw, "val_error", "x"), (effective, "val_error", "x"), (raw, effective, "xy"))
+    return [
+        *(kinds.by_condition(plain, x, y, log) for x, y, log in axes),
+        kinds.against_lam(rows, "mean_deviation", [("", ALL)]),
+    ]
 
 
-def _all_sizes(rows: Sequence[Row], results: Sequence[Row]) -> list[Panel]:
-    every = [row for row in rows if like(init=anything, kernel=anything, gamma=anything, start=anything)(row)]
+def _all_sizes(rows: Sequence[Row], results: Sequence[Row]) -> Panels:
+    every = list(filter(like(init=anything, kernel=anything, gamma=anything, start=anything), rows))
     if all(map(ALL, every)):
         return []
-    return [
-        panel
-        for x in ("parameters", "effective_parameters")
-        for panel in kinds.by_condition(every, x, "val_error", "x")
-    ]
+    return [kinds.by_condition(every, x, "val_error", "x") for x in ("parameters", "effective_parameters")]
 
 
-def _errors(*variants: tuple[str, Selection]) -> Callable[[Sequence[Row], Sequence[Row]], list[Panel]]:
-    return lambda rows, _: [
-        panel for column in ("train_error", "val_error") for panel in kinds.against_lam(rows, column, variants, column)
-    ]
+def _errors(*variants: tuple[str, Selection]) -> Build:
+    columns = (("train_error", "training"), ("val_error", "validation"))
+    return lambda rows, _: [kinds.against_lam(rows, column, variants, title) for column, title in columns]
 
 
 GAMMA = (("gamma 1", ALL), ("gamma 0.1", like(init=anything, gamma=0.1)))
@@ -103,19 +108,21 @@ TRIANGLE = (("uniform", ALL), ("triangular", like(init=anything, kernel="triangu
 LATE = (("start 0", ALL), ("late", like(init=anything, start=positive)))
 
 
-def _index_variants(rows: Sequence[Row], results: Sequence[Row]) -> list[Panel]:
+def _index_variants(rows: Sequence[Row], results: Sequence[Row]) -> Panels:
     return [
-        panel
+        kinds.against_lam(rows, column, variants, f"{variants[1][0]}: {kinds.words(column)}")
         for variants in (GAMMA, TRIANGLE, LATE)
         for column in INDEX
-        for panel in kinds.against_lam(rows, column, variants, f"{variants[1][0]}: {kinds.words(column)}")
     ]
 
 
-def _recurrence(rows: Sequence[Row], results: Sequence[Row]) -> list[Panel]:
-    bounded = kinds.against_lam(rows, "recurrence_index", [("", like(form="icr", init=anything))], "b  icr")
-    plain = kinds.against_lam(rows, "recurrence_index", [("", ALL)], "a  coupled")
-    return plain + bounded if plain and bounded else []
+def _recurrence(rows: Sequence[Row], results: Sequence[Row]) -> Panels:
+    bounded = [("", like(form="icr", init=anything))]
+    panels = [
+        kinds.against_lam(rows, "recurrence_index", variants, title)
+        for variants, title in (([("", ALL)], "a  coupled"), (bounded, "b  icr"))
+    ]
+    return panels if all(panels) else []
 
 
 def _shown(rows: Sequence[Row], select: Selection) -> list[Row]:

@@ -61,7 +61,7 @@ def draw(panels: Sequence[Panel], title: str, path: Path, columns: int) -> Path:
     for axis, panel in zip(axes, panels, strict=False):
         _fill(axis, panel)
         shown = [series.label for series in panel.series if series.label]
-        if len(shown) > 1 and shown not in labels:
+        if shown and shown not in labels:
             axis.legend(fontsize=7)
             labels.append(shown)
     for axis in axes[len(panels) :]:
@@ -82,7 +82,7 @@ def _fill(axis: Any, panel: Panel) -> None:
     axis.set(title=panel.title, xlabel=panel.xlabel, ylabel=panel.ylabel)
     axis.title.set_fontsize(10)
     if panel.ticks:
-        axis.set_xticks(range(len(panel.ticks)), panel.ticks, fontsize=8)
+        axis.set_xticks(range(len(panel.ticks)), panel.ticks, fontsize=7)
     if "y" in panel.log:
         axis.set_yscale("log")
     if "x" in panel.log:
