@@ -3,7 +3,6 @@
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from vars_eval.benchmarks.imagenet import LAYOUT as CLEAN
 from vars_eval.benchmarks.imagenet_c import EXTRA_CELLS, LAYOUT, SCORED_CELLS
@@ -17,26 +16,6 @@ from vars_eval.data.check import check
 from vars_eval.data.tree import cell_folder, list_cell
 from vars_eval.errors import UserError
 from vars_eval.progress import Progress
-
-
-def add_parsers(sub: "argparse._SubParsersAction[Any]") -> None:
-    """Adds both commands."""
-    show = sub.add_parser("corruptions", help="list, verify or show the corruptions", allow_abbrev=False)
-    show.add_argument("--verify", action="store_true", help="compare the fast implementation with the reference")
-    show.add_argument("--pictures", type=int, default=2, metavar="N", help="photographs to verify on (default: 2)")
-    show.add_argument("--size", type=int, default=224, metavar="S", help="their side in pixels (default: 224)")
-    show.add_argument("--sheet", metavar="FILE", help="draw all corruptions at all severities, as .jpg or .png")
-    show.set_defaults(command=corruptions)
-
-    write = sub.add_parser("corrupt", help="write a corrupted copy of a data set", allow_abbrev=False)
-    write.add_argument("--data-dir", required=True, metavar="VAL", help="clean pictures, one folder a class")
-    write.add_argument("--out", required=True, metavar="TREE", help="folder to write CORRUPTION/SEVERITY/CLASS/ into")
-    write.add_argument("--extra", action="store_true", help="19 corruptions in place of 15")
-    write.add_argument("--size", type=int, default=224, metavar="S", help="side of the pictures (default: 224)")
-    write.add_argument("--seed", type=int, default=0, metavar="N", help="seed of all draws (default: 0)")
-    write.add_argument("--frost-dir", default="", metavar="DIR", help="frost textures; generated ones by default")
-    write.add_argument("--workers", type=int, default=2, metavar="N", help="processes (default: 2)")
-    write.set_defaults(command=corrupt)
 
 
 def _verify(pictures: int, size: int) -> int:

@@ -18,50 +18,10 @@ from vars_eval.figures.human import draw_human
 from vars_eval.figures.pictures import Pictures, load_pictures
 from vars_eval.figures.steps import draw_steps
 from vars_eval.model import PixelModel, import_plugins, load_model
-from vars_eval.model_options import add_model_options, device_of, model_specs
+from vars_eval.model_options import device_of, model_specs
 from vars_eval.progress import Progress
 
 Rows = list[dict[str, Any]]
-
-
-def add_parsers(sub: "argparse._SubParsersAction[Any]") -> None:
-    """Adds the command and its figures."""
-    figure = sub.add_parser("figure", help="draw attention maps, atoms and accuracy", allow_abbrev=False)
-    kinds = figure.add_subparsers(metavar="FIGURE", required=True, parser_class=type(figure))
-
-    def kind(name: str, command: Any, text: str, maps: bool = True) -> Any:
-        parser = kinds.add_parser(name, help=text, description=text, allow_abbrev=False)
-        add_model_options(parser.add_argument_group("of which models"))
-        add = parser.add_argument
-        add("--label", nargs="+", metavar="NAME", help="names in the figure, one for each model")
-        add("--image", nargs="+", required=True, metavar="FILE", help="pictures")
-        add("--block", metavar="NAME", help="name or number; default: the last block of the first stage")
-        if maps:
-            add("--definition", choices=["grad", "recon"], help="of the maps; default: that of the mixer")
-        add("--out", default="figures", metavar="DIR", help="folder for PNG, PDF and CSV (default: figures)")
-        add("--device", metavar="DEVICE", help="default: cuda where there is one, else cpu")
-        add("--seed", type=int, default=0, metavar="N", help="of corruptions and --random-init (default: 0)")
-        parser.set_defaults(command=command)
-        return parser
-
-    kind("steps", steps, "maps at every recurrent step; entropy and mass in the top tenth")
-    drawn = kind("atoms", atoms, "atoms of the dictionaries of one VARS model", maps=False)
-    drawn.add_argument("--head", type=int, default=0, metavar="N", help="head of the dynamic atoms (default: 0)")
-    drawn.add_argument("--count", type=int, default=8, metavar="N", help="atoms of a picture (default: 8)")
-    under = kind("corruptions", corruptions, "maps under corruptions; CC and SIM with the map of the clean picture")
-    under.add_argument("--corruption", nargs="+", default=DRAWN, metavar="NAME", help=f"default: {' '.join(DRAWN)}")
-    under.add_argument("--severity", type=int, default=3, choices=SEVERITIES, help="in the picture (default: 3)")
-    under.add_argument("--drawn-only", action="store_true", help="table of the drawn corruptions, not of all 15")
-    beside = kind("human", human, "maps beside those of people; NSS, CC and SIM")
-    beside.add_argument("--fixations", required=True, metavar="CSV", help="columns image, x, y in pixels")
-    beside.add_argument("--sigma", type=float, metavar="PX", help="of the blur; default: 35/1024 of the longer side")
-
-    curve = kinds.add_parser("accuracy", help="ImageNet-C against num_steps and lam", allow_abbrev=False)
-    curve.add_argument("--results", default="results", metavar="DIR", help="where `vars-eval run` wrote its records")
-    curve.add_argument("--model", nargs="+", metavar="NAME", help="only these models")
-    curve.add_argument("--column", metavar="PREFIX", help="where there are several of ImageNet-C: the one to draw")
-    curve.add_argument("--out", default="figures", metavar="DIR", help="folder for PNG, PDF and CSV (default: figures)")
-    curve.set_defaults(command=accuracy)
 
 
 def _models(arguments: argparse.Namespace) -> dict[str, PixelModel]:
@@ -138,12 +98,13 @@ def atoms(arguments: argparse.Namespace) -> int:
 
 def corruptions(arguments: argparse.Namespace) -> int:
     """`vars-eval figure corruptions`."""
-    wrong = next((name for name in arguments.corruption if name not in NAMES), None)
+    drawn = arguments.corruption or DRAWN
+    wrong = next((name for name in drawn if name not in NAMES), None)
     if wrong:
         raise UserError(f"There is no corruption {wrong}.{did_you_mean(wrong, NAMES)} See vars-eval corruptions.")
     models = _models(arguments)
     scored = () if arguments.drawn_only else SCORED
-    count = len({*scored, *arguments.corruption}) * len(SEVERITIES) * len(models) * len(arguments.image)
+    count = len({*scored, *drawn}) * len(SEVERITIES) * len(models) * len(arguments.image)
     progress = Progress(count)
     progress.start("maps of corrupted pictures")
     try:
@@ -153,7 +114,7 @@ def corruptions(arguments: argparse.Namespace) -> int:
             Path(arguments.out),
             arguments.definition,
             _block(arguments),
-            arguments.corruption,
+            drawn,
             arguments.severity,
             scored,
             arguments.seed,

@@ -2,7 +2,6 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -12,23 +11,11 @@ from vars_eval.errors import UserError
 from vars_eval.model import ModelSpec
 
 
-def add_model_options(group: "argparse._ArgumentGroup") -> None:
-    """Adds --model and all that belongs to it."""
-    add: Any = group.add_argument
-    add("--model", nargs="+", metavar="NAME", help="timm names, hf-hub:, local-dir: or module:function")
-    add("--checkpoint", nargs="+", metavar="FILE", help="one for each model; default: published weights")
-    add("--use-ema", action="store_true", help="the checkpoint's EMA weights, not the raw ones")
-    add("--random-init", action="store_true", help="leave the models untrained (initialised from --seed)")
-    add("--model-kwargs", nargs="+", default=[], metavar="KEY=VALUE", help="constructor arguments")
-    add("--img-size", type=int, metavar="S", help="input side; default: the model's own")
-    add("--import", nargs="+", default=["vars_timm"], dest="imports", metavar="PACKAGE", help="packages with models")
-
-
 def model_specs(arguments: argparse.Namespace, synthetic: bool = False) -> list[ModelSpec]:
     """The models that were asked for.
 
     Args:
-        arguments: With the values of `add_model_options`.
+        arguments: With --model and what belongs to it.
         synthetic: Whether models without a checkpoint stay untrained.
 
     Raises:

@@ -48,6 +48,7 @@ LATE = {
     "corruption_commands",
     "figure_commands",
     "model_options",
+    "parsers",
     "cli",
     "__init__",
     "__main__",
@@ -129,6 +130,28 @@ def test_imports_inside_the_models_go_one_way():
     found = parts("vars_timm")
     for part, allowed in TIMM.items():
         assert found.get(part, set()) <= allowed, part
+
+
+LIGHT = """
+import sys
+from vars_eval.cli import main
+try:
+    main({words!r})
+finally:
+    print("torch" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(("words", "code"), [(["--help"], 0), (["run", "--bnech", "imagenet"], 2)])
+def test_help_and_a_wrong_option_need_not_wait_for_torch(words, code):
+    done = subprocess.run(
+        [sys.executable, "-c", LIGHT.format(words=words)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "eval")},
+    )
+    assert done.returncode == code, done.stderr
+    assert done.stdout.splitlines()[-1] == "False"
 
 
 OFFLINE = """
