@@ -9,7 +9,7 @@ from vars_timm.coupling.files import write_text
 from vars_timm.coupling.intervals import Row
 from vars_timm.coupling.table import MEAN, TABLE, by_setting, read_table, results, write_table
 
-CLAIMS = "claims.md"
+CLAIMS_FILE = "claims.md"
 
 
 class Report(NamedTuple):
@@ -36,8 +36,8 @@ def report(out: Path) -> Report:
     paths, missing = draw_figures(tables, found, out)
     lines = [line for name, rows in tables.items() for line in _claims(name, rows)]
     lines += ["# Figures that were not drawn", "", *(f"- {line}" for line in missing), ""]
-    write_text("\n".join(lines), out / CLAIMS)
-    return Report([out / TABLE, out / CLAIMS, *paths], missing)
+    write_text("\n".join(lines), out / CLAIMS_FILE)
+    return Report([out / TABLE, out / CLAIMS_FILE, *paths], missing)
 
 
 def _claims(name: str, rows: list[Row]) -> list[str]:

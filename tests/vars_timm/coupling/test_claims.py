@@ -10,7 +10,7 @@ from scipy import stats
 
 from vars_timm.coupling.claims import CLAIMS, check_claims
 from vars_timm.coupling.claims.claim import FAILS, HOLDS, NOT_TESTED, UNDECIDED
-from vars_timm.coupling.claims.statistics import correlation, off_one_curve
+from vars_timm.coupling.claims.statistics import correlation, off_one_curve, widest_less_narrowest
 from vars_timm.coupling.intervals import Sample, bootstrap, rank_correlation
 from vars_timm.coupling.recipes import Run
 
@@ -234,6 +234,14 @@ def test_what_a_claim_leaves_out():
 
 def test_a_row_for_every_claim():
     assert [finding.claim for finding in check_claims(table({}))] == [claim.claim for claim in CLAIMS]
+
+
+def test_widths_are_compared_at_the_same_lam():
+    """By hand; the widest network was not run at lam 0.25."""
+    values = [(0.4, 8, 0.5), (0.2, 8, 0.5), (9.0, 8, 0.25), (7.0, 16, 0.5), (0.1, 32, 0.5), (0.1, 32, 0.9)]
+    assert widest_less_narrowest(np.array(values)) == pytest.approx(0.1 - 0.3)
+    assert math.isnan(widest_less_narrowest(np.array(values[:3])))
+    assert math.isnan(widest_less_narrowest(np.array([(0.1, 8, 0.5), (0.1, 16, 0.9)])))
 
 
 def test_conditions_off_a_curve():

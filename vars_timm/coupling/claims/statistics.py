@@ -32,11 +32,14 @@ def correlation(values: Values) -> float:
 
 
 def widest_less_narrowest(values: Values) -> float:
-    """Of (difference, channels, lam): the mean difference of the widest networks less that of the narrowest."""
-    widths = values[:, 1]
-    if np.ptp(widths) == 0:
+    """Of (difference, channels, lam): that of the widest networks less that of the narrowest, mean over common lam."""
+    difference, widths, lams = values.T
+    widest, narrowest = widths == widths.max(), widths == widths.min()
+    common = np.intersect1d(lams[widest], lams[narrowest])
+    if np.ptp(widths) == 0 or not len(common):
         return math.nan
-    return float(values[widths == widths.max(), 0].mean() - values[widths == widths.min(), 0].mean())
+    each = [difference[widest & (lams == lam)].mean() - difference[narrowest & (lams == lam)].mean() for lam in common]
+    return float(np.mean(each))
 
 
 def strong_less_other(values: Values, strong: float = 0.9) -> float:
