@@ -5,6 +5,7 @@ from functools import cache
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 from torch.nn import functional
@@ -77,18 +78,25 @@ def motion_blur(images: Tensor, c: Motion, draws: Draws) -> Tensor:
     return torch.stack(lines).add_(1e-3)
 
 
-def zoom_matrix(factor: float, side: int) -> "sparse.csr_array":
-    """(S, S) linear map of one dimension: enlarges its centre by `factor`, corner-aligned, cut to `side` places."""
+def zoom_places(factor: float, side: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """How one dimension's `ceil(side / factor)` central places are enlarged by `factor`, corner-aligned, and cut.
+
+    Returns:
+        The two central places between which each of `side` places lies, and its share of the second, (S,) each.
+    """
     inner = math.ceil(side / factor)
     large = round(inner * factor)
-    place = (np.arange(side) + (large - side) // 2) * ((inner - 1) / max(large - 1, 1))
-    low = np.minimum(place.astype(int), max(inner - 2, 0))
-    share = place - low
-    top = (side - inner) // 2
-    rows = np.arange(side)
-    return sparse.csr_array(
-        (np.r_[1 - share, share], (np.r_[rows, rows], np.r_[low, np.minimum(low + 1, inner - 1)] + top)), (side, side)
-    )
+    place = (np.arange(side, dtype=np.float64) + (large - side) // 2) * ((inner - 1) / max(large - 1, 1))
+    low: NDArray[np.int64] = np.minimum(place.astype(np.int64), max(inner - 2, 0))
+    share: NDArray[np.float64] = place - low
+    return low, np.minimum(low + 1, inner - 1), share
+
+
+def _zoom_matrix(factor: float, side: int) -> "sparse.csr_array":
+    """(S, S) the same as a linear map of all places."""
+    low, high, share = zoom_places(factor, side)
+    rows, top = np.arange(side), (side - math.ceil(side / factor)) // 2
+    return sparse.csr_array((np.r_[1 - share, share], (np.r_[rows, rows], np.r_[low, high] + top)), (side, side))
 
 
 @cache
@@ -96,7 +104,7 @@ def _zoom_taps(c: Zoom, side: int, device: torch.device) -> tuple[Tensor, Tensor
     """Source pixels, weights and first tap of each pixel of the mean over all zooms."""
     total = sparse.eye_array(side * side, format="csr")
     for factor in c.factors:
-        one = zoom_matrix(factor, side)
+        one = _zoom_matrix(factor, side)
         total = total + sparse.kron(one, one, format="csr")
     total = total / (c.count + 1)
     total.sum_duplicates()

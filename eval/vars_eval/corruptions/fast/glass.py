@@ -74,12 +74,13 @@ def glass_blur(images: Tensor, c: Glass, draws: Draws) -> Tensor:
     """Blur, cut, copies, blur; in between the picture lies transposed, which saves turning it."""
     side = images.shape[-1]
     turned = _blurred(images.float(), c.sigma).add_(_WHOLE).floor_()
+    moved = torch.empty_like(turned)
     numbers = _mirrored_numbers(side, images.device)
-    for image, dx, dy in zip(turned.flatten(2), draws["dx"], draws["dy"], strict=True):
+    for before, after, dx, dy in zip(turned.flatten(2), moved.flatten(2), draws["dx"], draws["dy"], strict=True):
         source = numbers.index_select(0, shuffle(dx, dy, side, c.reach)).view(side, side).t().flatten()
-        for channel in image:
-            channel.copy_(channel.index_select(0, source))
-    return _blurred(turned, c.sigma)
+        for channel, place in zip(before, after, strict=True):
+            torch.index_select(channel, 0, source, out=place)
+    return _blurred(moved, c.sigma)
 
 
 def _blurred(images: Tensor, sigma: float) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vars_eval.corruptions.draws import Draws
-from vars_eval.corruptions.fast.blur import motion_line, zoom_matrix
+from vars_eval.corruptions.fast.blur import motion_line, zoom_places
 from vars_eval.corruptions.frost import Textures, place
 from vars_eval.corruptions.parameters import Fog, Frost, Snow
 
@@ -17,11 +17,16 @@ _WHOLE = 1e-4
 
 
 @cache
-def _enlarge(factor: float, side: int, device: torch.device) -> Tensor:
-    """(side, n) the map of the n central places to all, float64."""
-    inner = math.ceil(side / factor)
-    top = (side - inner) // 2
-    return torch.from_numpy(zoom_matrix(factor, side).toarray()[:, top : top + inner]).to(device)
+def _places(factor: float, side: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    low, high, share = (torch.from_numpy(part).to(device) for part in zoom_places(factor, side))
+    return low, high, share[:, None]
+
+
+def _enlarged(square: Tensor, factor: float, side: int) -> Tensor:
+    """Transpose of a square (n, n) that is enlarged to (side, side), linearly."""
+    low, high, share = _places(factor, side, square.device)
+    tall = torch.lerp(square.index_select(0, low), square.index_select(0, high), share).t().contiguous()
+    return torch.lerp(tall.index_select(0, low), tall.index_select(0, high), share)
 
 
 def flakes(normal: Tensor, angle: float, c: Snow, side: int) -> Tensor:
@@ -35,10 +40,9 @@ def flakes(normal: Tensor, angle: float, c: Snow, side: int) -> Tensor:
         c: Parameters.
         side: Side of the picture.
     """
-    enlarge = _enlarge(c.zoom, side, normal.device)
-    layer = enlarge @ (c.mean + c.std * normal.double()) @ enlarge.T
+    layer = _enlarged(normal.double().mul_(c.std).add_(c.mean), c.zoom, side)
     layer = functional.threshold(layer, math.nextafter(c.threshold, 0), 0, inplace=True).clamp_(0, 1).mul_(255).floor_()
-    return motion_line(layer.float()[None], c.motion, angle)[0].add_(_WHOLE).floor_()
+    return motion_line(layer.float().t()[None], c.motion, angle)[0].add_(_WHOLE).floor_()
 
 
 def snow(images: Tensor, c: Snow, draws: Draws) -> Tensor:
@@ -55,18 +59,25 @@ def snow(images: Tensor, c: Snow, draws: Draws) -> Tensor:
     return x.add_(whiter, alpha=1 - c.keep).add_(layer + layer.flip(2, 3))
 
 
-def frost(images: Tensor, c: Frost, draws: Draws, textures: Textures) -> Tensor:
-    """The picture behind a piece of a texture.
+@cache
+def _frosted(c: Frost, device: torch.device) -> Tensor:
+    """(65536,) what becomes of each of 256 values behind each of 256 values of ice: uint8.
 
     In float64: the weights make many sums whole, which float32 would round to either side.
     """
+    level = torch.arange(256, dtype=torch.float64)
+    return (c.picture * level[:, None] + c.texture * level).clamp_(max=255).to(torch.uint8).flatten().to(device)
+
+
+def frost(images: Tensor, c: Frost, draws: Draws, textures: Textures) -> Tensor:
+    """The picture behind a piece of a texture."""
     side = images.shape[-1]
     pieces = []
     for draw in draws["place"].tolist():
         number, top, left = place(textures, draw, side)
         pieces.append(torch.from_numpy(textures[number])[:, top : top + side, left : left + side])
-    piece = torch.stack(pieces).to(images.device).double()
-    return images.double().mul_(c.picture).add_(piece.mul_(c.texture))
+    pair = images.int().mul_(256).add_(torch.stack(pieces).to(images.device))
+    return _frosted(c, images.device).index_select(0, pair.flatten()).view_as(images)
 
 
 def fog_map(wobble: Tensor, decay: float) -> Tensor:
