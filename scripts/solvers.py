@@ -3,13 +3,15 @@
     python scripts/solvers.py table      # the energy after a number of steps, by solver
     python scripts/solvers.py steps      # accuracy against the number of steps at test time, on digits
     python scripts/solvers.py attacks    # attacks with unrolled against implicit gradients: a check for masking
+    python scripts/solvers.py train      # a model of one block trained through the solver, beside one with five updates
 
-The latter two train the demo's models with five updates, once: the weights stay in the output folder.
+All but the first train the demo's models, once: the weights stay in the output folder.
 """
 
 import argparse
 import csv
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,7 @@ import vars_timm  # noqa: F401  (registers the models)
 from vars_timm.mixers import SparseMixer, create_mixer, solutions
 from vars_timm.mixers.lasso import METHODS
 
-SIZES = {"img_size": digits.SIDE, "patch_size": 4, "embed_dim": 64, "depth": 3, "num_classes": 10}
+SIZES = {"img_size": digits.SIDE, "patch_size": 4, "embed_dim": 64, "num_classes": 10}
 MIXER_ARGS: dict[str, dict[str, Any]] = {"vars_s": {}, "vars_d": {"head_dim": 32}, "vars_sd": {"head_dim": 32}}
 POSITIONS: dict[str, dict[str, Any]] = {"vars_sd": {"pos_embed": True}}
 SOLVED = {"solver": "fista", "tol": 1e-4, "max_steps": 300}
@@ -36,21 +38,25 @@ SOLVED = {"solver": "fista", "tol": 1e-4, "max_steps": 300}
 Row = dict[str, Any]
 
 
+def kwargs_of(mixer: str, depth: int = 3, **options: Any) -> dict[str, Any]:
+    """How to build the demo's model with a mixer in the paper's formulation."""
+    args = {"formulation": "paper", "mixer_args": {**MIXER_ARGS[mixer], **options}}
+    return {**SIZES, "depth": depth, **POSITIONS.get(mixer, {}), **args}
+
+
 def build(mixer: str, **options: Any) -> nn.Module:
     """The demo's model with a mixer in the paper's formulation."""
-    positions = POSITIONS.get(mixer, {})
-    args = {**MIXER_ARGS[mixer], **options}
-    return timm.create_model(f"deit_tiny_{mixer}", **SIZES, **positions, formulation="paper", mixer_args=args).eval()
+    return timm.create_model(f"deit_tiny_{mixer}", **kwargs_of(mixer, **options)).eval()
 
 
-def trained(mixer: str, options: argparse.Namespace) -> dict[str, Tensor]:
-    """The weights of a model that was trained with five updates; kept in the output folder."""
-    path = options.out / f"{mixer}-{options.epochs}-epochs-seed{options.seed}.pth"
+def trained(mixer: str, options: argparse.Namespace, kind: str = "", **given: Any) -> dict[str, Tensor]:
+    """The weights of a trained model, with five updates where no solver is given; kept in the output folder."""
+    path = options.out / f"{mixer}{kind}-{options.epochs}-epochs-seed{options.seed}.pth"
     if not path.exists():
         pictures, labels, _, _ = digits.load()
-        kwargs = {**SIZES, **POSITIONS.get(mixer, {}), "formulation": "paper", "mixer_args": MIXER_ARGS[mixer]}
         images = training.to_tensor(pictures), torch.from_numpy(labels)
-        training.train(f"deit_tiny_{mixer}", kwargs, *images, options.epochs, options.seed, path)
+        model = f"deit_tiny_{mixer}"
+        training.train(model, kwargs_of(mixer, **given), *images, options.epochs, options.seed, path)
     weights: dict[str, Tensor] = torch.load(path, weights_only=True)["state_dict"]
     return weights
 
@@ -168,6 +174,47 @@ def attacks(options: argparse.Namespace) -> Iterable[Row]:
             yield {"mixer": name, "attack by": kind, **_scores(tested, attacked, labels)}
 
 
+def train(options: argparse.Namespace) -> Iterable[Row]:
+    """Accuracy of models trained through the solver and with five updates, tested both ways; time and memory."""
+    pixels, labels = held_out(options.pictures)
+    rough = {"solver": "fista", "tol": 1e-3, "max_steps": 100}  # what a training can afford
+    for name in options.mixers:
+        for kind, given in {
+            "five updates": {},
+            "solved": rough,
+            "solved, unrolled": {**rough, "adjoint": "unrolled"},
+        }.items():
+            model = build(name, depth=1, **given)
+            cost = _cost(model, pixels[:32], labels[:32])
+            found: Row = {"mixer": name, "trained": kind, **cost}
+            if "adjoint" not in given:
+                weights = trained(name, options, f"-depth1-{kind.replace(' ', '-')}", depth=1, **given)
+                tested = {"with five updates": build(name, depth=1), "solved": build(name, depth=1, **SOLVED)}
+                for other in tested.values():
+                    other.load_state_dict(weights)
+                found |= _scores(tested, pixels, labels)
+            yield found
+
+
+def _cost(model: nn.Module, pixels: Tensor, labels: Tensor) -> Row:
+    """CPU time of a training step on one thread, the least of three, and what its graph keeps."""
+    kept: dict[int, int] = {}
+    times = []
+
+    def pack(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    for _ in range(3):
+        begin = time.process_time()
+        kept.clear()
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            loss = nn.functional.cross_entropy(Pixels(model)(pixels), labels)
+        loss.backward()
+        times.append(time.process_time() - begin)
+    return {"ms a batch of 32": f"{1000 * min(times):.0f}", "kept (MiB)": f"{sum(kept.values()) / 2**20:.0f}"}
+
+
 def _scores(models: dict[str, nn.Module], pixels: Tensor, labels: Tensor) -> Row:
     return {f"tested {kind}": f"{accuracy(model, pixels, labels):.1f}" for kind, model in models.items()}
 
@@ -190,10 +237,15 @@ def report(rows: Iterable[Row], path: Path) -> None:
 
 
 def main() -> None:
-    """One of the three commands."""
+    """One of the commands."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    for function, pictures, mixers in ((table, 0, MIXER_ARGS), (steps, 360, MIXER_ARGS), (attacks, 100, ["vars_d"])):
+    for function, pictures, mixers in (
+        (table, 0, MIXER_ARGS),
+        (steps, 360, MIXER_ARGS),
+        (attacks, 100, ["vars_d"]),
+        (train, 360, ["vars_d"]),
+    ):
         command = commands.add_parser(function.__name__, help=function.__doc__.splitlines()[0])
         command.set_defaults(rows=function)
         command.add_argument("--mixers", nargs="+", choices=list(MIXER_ARGS), default=list(mixers))
@@ -202,8 +254,11 @@ def main() -> None:
         if pictures:
             command.add_argument("--epochs", type=int, default=6, help="of the training (default: %(default)s)")
             command.add_argument("--pictures", type=int, default=pictures, help="to test on (default: %(default)s)")
-    command.add_argument("--eps", type=float, default=8, help="radius of the attack, of 255 (default: %(default)s)")
-    command.add_argument("--pgd-steps", type=int, default=5, help="steps of the attack (default: %(default)s)")
+        if function is attacks:
+            command.add_argument(
+                "--eps", type=float, default=8, help="radius of the attack, of 255 (default: %(default)s)"
+            )
+            command.add_argument("--pgd-steps", type=int, default=5, help="steps of the attack (default: %(default)s)")
     options = parser.parse_args()
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
