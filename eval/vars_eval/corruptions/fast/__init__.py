@@ -34,7 +34,7 @@ _CORRUPTIONS: dict[str, Callable[..., Tensor]] = {
 }
 
 _TOGETHER = {"zoom_blur": 8, "fog": 8, "snow": 4, "elastic_transform": 4, "shot_noise": 1}
-"""Images that a CPU takes at once, where it is not the usual two: as many as its cache holds beside the steps' tables."""
+"""Images that a CPU takes at once, where it is not two: as many as its cache holds beside the tables of a step."""
 
 
 def chunk(name: str, device: torch.device, images: int) -> int:
