@@ -48,6 +48,9 @@ def methods() -> dict[str, dict[str, Method]]:
     found: dict[str, dict[str, Method]] = {}
     for name, solver in {"Picard": Picard(), "Anderson": Anderson(), "RK4 h=1": RK4()}.items():
         found[name] = {f"tol {tol:.0e}": ours(solver, Implicit(tol=tol), tol=tol, max_steps=300) for tol in tolerances}
+    found["RK4 h=1, a Newton step"] = {
+        f"tol {tol:.0e}": ours(RK4(), Implicit(tol=3e-7), tol=tol, max_steps=300, polish=1) for tol in tolerances
+    }
     few, many = (15, 20, 25, 30, 40, 60), (15, 20, 25, 30, 40, 50, 60, 80, 120, 200)
     try:
         for solver, counts in {
