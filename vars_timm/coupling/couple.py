@@ -1,5 +1,6 @@
 """Soft gradient coupling of equal modules, as a hook that runs before every step of an optimizer."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
@@ -58,7 +59,7 @@ class Coupling:
         self.names, self.groups = _groups(list(modules))
         self.kernel, self.normalize = kernel, "sinkhorn" if normalize is None else normalize
         self._handle: Any = None
-        self._buffers: dict[tuple[torch.Size, torch.dtype, torch.device], tuple[Tensor, Tensor]] = {}
+        self._rooms: dict[tuple[torch.dtype, torch.device], tuple[Tensor, Tensor]] = {}
         self.lam = lam
 
     @property
@@ -117,28 +118,29 @@ class Coupling:
             grads = _gradients(name, group)
             if not grads:
                 continue
-            stacked, mixed = self._buffers_like(grads)
+            stacked, mixed = self._room(grads)
             torch.stack(grads if grads[0].dtype == stacked.dtype else [grad.to(stacked) for grad in grads], out=stacked)
             if self._matrix is None:
                 mean = stacked.mean(dim=0).to(grads[0].dtype)
                 torch._foreach_lerp_(grads, [mean] * len(grads), self.lam)
             else:
-                depth = len(grads)
-                torch.mm(self._matrix.to(stacked), stacked.view(depth, -1), out=mixed.view(depth, -1))
+                flat = (len(grads), -1)
+                torch.mm(self._matrix.to(stacked), stacked.view(flat), out=mixed.view(flat))
                 torch._foreach_copy_(grads, list(mixed.unbind()))
 
-    def _buffers_like(self, grads: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Room for the gradients of a group and for their mixture, stacked, in at least single precision.
+    def _room(self, grads: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Memory for stacked gradients and for their mixture, (T, ...), in at least single precision.
 
-        It is kept from step to step and shared by groups of one shape, since fresh memory costs more than the mixing.
+        All groups share it, and it is kept from step to step, since fresh memory costs more than the mixing.
         """
-        first = grads[0]
-        key = (first.shape, first.dtype, first.device)
-        if key not in self._buffers:
-            options: Any = {"dtype": torch.promote_types(first.dtype, torch.float32), "device": first.device}
-            stacked, mixed = (torch.empty(len(grads), *first.shape, **options) for _ in range(2))
-            self._buffers[key] = (stacked, mixed)
-        return self._buffers[key]
+        key = (torch.promote_types(grads[0].dtype, torch.float32), grads[0].device)
+        if key not in self._rooms:
+            size = max(len(group) * group[0].numel() for group in self.groups)
+            first = torch.empty(size, dtype=key[0], device=key[1])
+            self._rooms[key] = (first, torch.empty_like(first))
+        shape = (len(grads), *grads[0].shape)
+        stacked, mixed = (room[: math.prod(shape)].view(shape) for room in self._rooms[key])
+        return stacked, mixed
 
     def _before_step(self, optimizer: torch.optim.Optimizer, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         # The hook gets the optimizer as the first of args.
