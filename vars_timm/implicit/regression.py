@@ -182,13 +182,13 @@ def draw_figures(out: Path, rows: list[dict[str, object]]) -> None:
     def curve(kind: object, x: str, y: str, **only: object) -> Any:
         chosen = [r for r in rows if r["kind"] == kind and all(r[k] == v for k, v in only.items())]
         xs = sorted({int(str(r[x])) for r in chosen})
-        points = [mean_and_error([float(str(r[y])) for r in chosen if r[x] == value]) for value in xs]
+        points = [mean_and_error([1000 * float(str(r[y])) for r in chosen if r[x] == value]) for value in xs]
         return xs, [mean for mean, _ in points], [error for _, error in points]
 
     first = rows[0]["hidden"]
     for y, name in (("train_mse", "training"), ("test_mse", "test")):
         curves = {str(kind): curve(kind, "epoch", y, hidden=first) for kind in kinds}
-        lines(out / f"pendulum_{name}.png", curves, x="epoch", y=f"{name} error, mean and standard error", log=True)
+        lines(out / f"pendulum_{name}.png", curves, x="epoch", y=f"{name} error x 1000, mean and standard error")
     for x, label in (("hidden", "hidden neurons"), ("weights", "number of parameters")):
         curves = {str(kind): curve(kind, x, "test_mse", epoch=last) for kind in kinds}
-        lines(out / f"pendulum_{x}.png", curves, x=label, y="last test error, mean and standard error", log=True)
+        lines(out / f"pendulum_{x}.png", curves, x=label, y="last test error x 1000, mean and standard error")
