@@ -36,7 +36,7 @@ def measure(name: str, severity: int, images: torch.Tensor, rounds: int) -> tupl
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=8, help="pictures in a batch of the fast implementation")
+    parser.add_argument("--images", type=int, default=32, help="pictures in a batch of the fast implementation")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--model", help="a timm model whose forward pass is timed as well")
     arguments = parser.parse_args()
