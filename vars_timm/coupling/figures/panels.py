@@ -1,5 +1,6 @@
 """Panels as data, series of points and lines, and drawing them."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,7 +80,8 @@ def _fill(axis: Any, panel: Panel) -> None:
         if series.dots:
             label = None if series.style else series.label or None
             axis.plot(*np.array(series.dots).T, marker, color=colour, alpha=0.5, markersize=4, label=label)
-    axis.set(title=panel.title, xlabel=panel.xlabel, ylabel=panel.ylabel)
+    # Names of settings are long.
+    axis.set(title=textwrap.fill(panel.title.replace(",", ", "), 40), xlabel=panel.xlabel, ylabel=panel.ylabel)
     axis.title.set_fontsize(10)
     if panel.ticks:
         axis.set_xticks(range(len(panel.ticks)), panel.ticks, fontsize=7)
