@@ -1,4 +1,4 @@
-"""The JPEG round trip: through the codecs of Pillow and torchvision on a CPU, through integer arithmetic elsewhere."""
+"""The JPEG round trip: through torchvision's codecs on a CPU, through integer arithmetic elsewhere."""
 
 import io
 
