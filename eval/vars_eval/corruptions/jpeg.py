@@ -23,7 +23,7 @@ def encode(image: Tensor, quality: int, optimize: bool = False) -> bytes:
         optimize: Whether the Huffman tables are made for the picture: a smaller file with the same pixels.
     """
     buffer = io.BytesIO()
-    # Five times as quick as moving the channels' axis.
+    # Quicker than moving the channels' axis.
     picture = Image.merge("RGB", [Image.fromarray(channel) for channel in image.numpy()])
     picture.save(buffer, "JPEG", quality=quality, optimize=optimize)
     return buffer.getvalue()

@@ -72,15 +72,18 @@ class Stream:
         _fold(words, 31, buffer)
         return words.view(torch.int32)[:, :count]
 
+    def _fractions(self, *shape: int) -> Tensor:
+        """(B, *shape) uniform whole numbers below 2^24, float32."""
+        words = self.words(math.prod(shape)).bitwise_right_shift_(8).bitwise_and_(0xFFFFFF)
+        return words.float().view(-1, *shape)
+
     def uniform(self, *shape: int) -> Tensor:
         """(B, *shape) uniform in [0, 1): multiples of 2^-24, float32."""
-        words = self.words(math.prod(shape)).bitwise_right_shift_(8).bitwise_and_(0xFFFFFF)
-        return words.float().mul_(2.0**-24).view(-1, *shape)
+        return self._fractions(*shape).mul_(2.0**-24)
 
     def signed(self, *shape: int) -> Tensor:
         """(B, *shape) uniform in [-1, 1): 2 u - 1 for the u of `uniform`, float32."""
-        words = self.words(math.prod(shape)).bitwise_right_shift_(8).bitwise_and_(0xFFFFFF)
-        return words.float().mul_(2.0**-23).sub_(1).view(-1, *shape)
+        return self._fractions(*shape).mul_(2.0**-23).sub_(1)
 
     def integers(self, bound: int, *shape: int) -> tuple[Tensor, Tensor]:
         """Twice (B, *shape), uniform in 0 .. bound - 1, int32; bound at most 2^15 (16 bits each: bias below 2^-16)."""

@@ -6,11 +6,8 @@ import torch
 from torch import Tensor
 
 from vars_eval.corruptions.draws import Draws
-from vars_eval.corruptions.fast.linear import window
+from vars_eval.corruptions.fast.linear import WHOLE, window
 from vars_eval.corruptions.parameters import Glass
-
-_WHOLE = 1e-4
-"""Above the rounding of float32: a sum that is whole but for rounding is cut to this number, not to the one below."""
 
 
 @cache
@@ -19,7 +16,7 @@ def _numbers(count: int, device: torch.device) -> Tensor:
 
 
 @cache
-def _mirrored_numbers(side: int, device: torch.device) -> Tensor:
+def _transposed_numbers(side: int, device: torch.device) -> Tensor:
     """The number of each pixel in the picture's transpose."""
     return _numbers(side * side, device)[: side * side].view(side, side).t().flatten()
 
@@ -73,9 +70,9 @@ def shuffle(dx: Tensor, dy: Tensor, side: int, reach: int) -> Tensor:
 def glass_blur(images: Tensor, c: Glass, draws: Draws) -> Tensor:
     """Blur, cut, copies, blur; in between the picture lies transposed, which saves turning it."""
     side = images.shape[-1]
-    turned = _blurred(images.float(), c.sigma).add_(_WHOLE).floor_()
+    turned = _blurred(images.float(), c.sigma).add_(WHOLE).floor_()
     moved = torch.empty_like(turned)
-    numbers = _mirrored_numbers(side, images.device)
+    numbers = _transposed_numbers(side, images.device)
     for before, after, dx, dy in zip(turned.flatten(2), moved.flatten(2), draws["dx"], draws["dy"], strict=True):
         source = numbers.index_select(0, shuffle(dx, dy, side, c.reach)).view(side, side).t().flatten()
         for channel, place in zip(before, after, strict=True):

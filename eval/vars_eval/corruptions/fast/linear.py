@@ -6,6 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+WHOLE = 1e-4
+"""Above the rounding of float32: a sum that is whole but for rounding is cut to this number, not to the one below."""
+
 
 def weighted_rows(planes: Tensor, index: Tensor, weights: Tensor) -> Tensor:
     """Sums rows of planes with weights.

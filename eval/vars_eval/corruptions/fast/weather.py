@@ -9,11 +9,9 @@ from torch.nn import functional
 
 from vars_eval.corruptions.draws import Draws
 from vars_eval.corruptions.fast.blur import motion_line, zoom_places
+from vars_eval.corruptions.fast.linear import WHOLE
 from vars_eval.corruptions.frost import Textures, place
 from vars_eval.corruptions.parameters import Fog, Frost, Snow
-
-_WHOLE = 1e-4
-"""Above the rounding of float32: a sum that is whole but for rounding is cut to this number, not to the one below."""
 
 
 @cache
@@ -42,7 +40,7 @@ def flakes(normal: Tensor, angle: float, c: Snow, side: int) -> Tensor:
     """
     layer = _enlarged(normal.double().mul_(c.std).add_(c.mean), c.zoom, side)
     layer = functional.threshold(layer, math.nextafter(c.threshold, 0), 0, inplace=True).clamp_(0, 1).mul_(255).floor_()
-    return motion_line(layer.float().t()[None], c.motion, angle)[0].add_(_WHOLE).floor_()
+    return motion_line(layer.float().t()[None], c.motion, angle)[0].add_(WHOLE).floor_()
 
 
 def snow(images: Tensor, c: Snow, draws: Draws) -> Tensor:
