@@ -46,7 +46,7 @@ def against_lam(
     ticks = conditions([row for _, some in chosen for row in some if row["channels"] in common])
     series = [
         _over_ticks(some, column, width, ticks, f"{width:g} channels{label and ', '}{label}", colour, style)
-        for (label, some), style in zip(chosen, ("-", "--", ":"), strict=False)
+        for (label, some), style in zip(chosen, ("-", "--", ":")[: len(chosen)], strict=True)
         for colour, width in enumerate(common)
     ]
     names = [name_of(tick).replace(" ", "\n") for tick in ticks]
