@@ -16,7 +16,7 @@ BASE = {"errors", "files", "stats"}
 EVAL = {
     "metrics": set(),
     "attacks": set(),
-    "corruptions": BASE,
+    "corruptions": BASE | {"data"},
     "errors": set(),
     "files": set(),
     "stats": set(),

@@ -120,7 +120,7 @@ def test_corrupt_image(run, tmp_path, data):
     assert code == 1
     failures = [line for line in err.splitlines() if line.startswith("failed: ")]
     assert len(failures) == 1
-    assert f"The image {image} can not be decoded" in failures[0]
+    assert f"The image {image} cannot be decoded" in failures[0]
     assert "Traceback" not in err
 
 

@@ -19,9 +19,9 @@ from vars_eval.benchmarks._attention import (
     ratio_column,
     upsample,
 )
+from vars_eval.data.decode import image_size
 from vars_eval.data.fixations import Points, inside
 from vars_eval.data.gaze import Detector
-from vars_eval.data.images import picture_size
 from vars_eval.data.layout import Cell
 from vars_eval.data.mit1003 import SOURCES, MIT1003Layout
 from vars_eval.data.scenes import write_mit1003
@@ -158,7 +158,7 @@ class MIT1003NSS(Attention):
         side = job.model.info.img_size
         listing = self.content(job.dataset, job.dataset.cells[0]).listing
         placed = {
-            name: (points, *self._place(points, picture_size(listing.folder / name), side))
+            name: (points, *self._place(points, image_size(listing.folder / name), side))
             for name, points in job.dataset.layout.read(listing).items()
         }
         shares = {name: points / np.array(grid) for name, (_, points, grid, _) in placed.items()}

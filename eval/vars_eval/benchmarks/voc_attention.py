@@ -20,7 +20,7 @@ from vars_eval.benchmarks._attention import (
     ratio_column,
     upsample,
 )
-from vars_eval.data.images import picture_size
+from vars_eval.data.decode import image_size
 from vars_eval.data.layout import Cell
 from vars_eval.data.scenes import write_voc
 from vars_eval.data.transforms import ResizeCrop, Squash, Transform
@@ -115,7 +115,7 @@ class VOCAttention(Attention):
         main = thresholds.index(self.threshold)
 
         def measured(image: "ImageRef", saliency: Floats) -> dict[str, float]:
-            mask = read_mask(masks / f"{Path(image.id).stem}.png", picture_size(image.path))
+            mask = read_mask(masks / f"{Path(image.id).stem}.png", image_size(image.path))
             labels = cut(mask)[0].numpy() if self.view == "crop" else np.asarray(mask)
             objects = (labels > 0) & (labels != VOID)
             target = objects | (labels == VOID) if self.void == "foreground" else objects

@@ -11,6 +11,7 @@ from PIL import Image
 
 from vars_eval.corruptions import ice
 from vars_eval.corruptions.parameters import NATIVE
+from vars_eval.data.decode import decode_file
 from vars_eval.errors import UserError
 
 USED = 5
@@ -50,10 +51,9 @@ def _files(folder: Path) -> list[Path]:
 
 def _read(path: Path) -> NDArray[np.uint8]:
     try:
-        with Image.open(path) as image:
-            return np.ascontiguousarray(np.asarray(image.convert("RGB")).transpose(2, 0, 1))
-    except (OSError, ValueError, SyntaxError) as error:
-        raise UserError(f"The frost texture {path} can not be decoded ({error}); replace it.") from error
+        return np.ascontiguousarray(np.asarray(decode_file(path)).transpose(2, 0, 1))
+    except UserError as error:
+        raise UserError(f"{error} It is one of the frost textures.") from error
 
 
 @cache

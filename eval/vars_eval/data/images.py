@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from vars_eval.data.decode import decode_file
 from vars_eval.data.transforms import Transform
-from vars_eval.errors import UserError
+from vars_eval.errors import UserError, reason
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,14 @@ def unchanged(images: Tensor, positions: list[int]) -> Tensor:
 
 def _decoded(path: Path, transform: Transform) -> Tensor | _Broken:
     try:
-        with Image.open(path) as image:
-            return transform(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return _Broken(f"The image {path} can not be decoded ({error}); replace it and run again.")
+        image = decode_file(path)
+    except UserError as error:
+        return _Broken(str(error))
+    try:
+        return transform(image)
+    except Exception as error:  # Pillow and torch fail in whatever way on extreme shapes
+        size = f"{image.width} x {image.height} pixels"
+        return _Broken(f"The image {path} ({size}) cannot be brought to the size of the model ({reason(error)}).")
 
 
 class _Batches(IterableDataset[_Item]):
@@ -82,19 +86,6 @@ def decode(path: Path, transform: Transform) -> Tensor:
     if isinstance(image, _Broken):
         raise UserError(image.sentence)
     return image
-
-
-def picture_size(path: Path) -> tuple[int, int]:
-    """Width and height of an image, from its header alone.
-
-    Raises:
-        UserError: It is no image.
-    """
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UserError(f"The image {path} can not be decoded ({error}); replace it and run again.") from error
 
 
 def batches(

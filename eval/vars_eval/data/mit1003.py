@@ -6,9 +6,9 @@ from pathlib import Path
 
 from vars_eval.data.annotated import AnnotatedLayout
 from vars_eval.data.check import some
+from vars_eval.data.decode import image_size
 from vars_eval.data.fixations import Points, from_gaze, read_export, read_points, stem
 from vars_eval.data.gaze import Detector
-from vars_eval.data.images import picture_size
 from vars_eval.data.layout import Cell
 from vars_eval.data.tree import Listing, list_folder
 from vars_eval.errors import UserError
@@ -71,7 +71,7 @@ class MIT1003Layout(AnnotatedLayout):
             if self.fixations == "gaze":
                 found = from_gaze(files, Detector(), self.keep_first)
             else:
-                sizes = {name: picture_size(listing.folder / names[name]) for name in files}
+                sizes = {name: image_size(listing.folder / names[name]) for name in files}
                 found = {name: read_points(paths[0], sizes[name]) for name, paths in files.items()}
         return {names[name]: found[name] for name in names}
 

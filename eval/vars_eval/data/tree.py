@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vars_eval.data.litter import is_litter
 from vars_eval.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ _CHUNK = 1 << 20
 
 
 def is_image(name: str) -> bool:
-    """Whether a file name ends like an image's and is not hidden."""
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122 (hot)
+    """Whether a file name ends like an image's and is no litter."""
+    return not is_litter(name) and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122 (hot)
 
 
 def list_folder(folder: Path) -> tuple[list[str], list[str]]:
@@ -40,7 +41,7 @@ def list_folder(folder: Path) -> tuple[list[str], list[str]]:
             for entry in entries:
                 if is_image(entry.name):
                     images.append(entry.name)
-                elif not entry.name.startswith(".") and entry.is_dir():
+                elif not is_litter(entry.name) and entry.is_dir():
                     folders.append(entry.name)
     except FileNotFoundError as error:
         raise UserError(f"The folder {folder} does not exist; check the path.") from error

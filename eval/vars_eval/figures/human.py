@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from vars_eval.attention import attention_maps
+from vars_eval.data.decode import decode_file
 from vars_eval.data.fixations import read_export
 from vars_eval.errors import UserError
 from vars_eval.figures.output import save_figure, save_table
@@ -21,8 +21,7 @@ CENTRE = "centre Gaussian"
 
 
 def _whole_picture(path: str) -> NDArray[np.float64]:
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"), dtype=np.float64) / 255
+    return np.asarray(decode_file(Path(path)), dtype=np.float64) / 255
 
 
 def read_fixations(path: Path, names: Sequence[str], shapes: Sequence[tuple[int, int]]) -> list[NDArray[np.float64]]:

@@ -122,7 +122,7 @@ def test_frost_folders_that_do_not_do(tmp_path):
     with pytest.raises(UserError, match="holds no frost textures"):
         corrupt(IMAGES, "frost", frost_dir=tmp_path)
     (tmp_path / "a.png").write_bytes(b"no picture")
-    with pytest.raises(UserError, match=r"a\.png can not be decoded"):
+    with pytest.raises(UserError, match=r"a\.png cannot be decoded"):
         corrupt(IMAGES, "frost", frost_dir=tmp_path)
 
 

@@ -63,7 +63,7 @@ def test_a_broken_image_is_named(plan, workers, tmp_path):
     broken = tmp_path / "0.png"
     broken.write_bytes(b"no picture")
     source = replace(plan.sources[0], train=(ImageRef("cold/0.png", broken),))
-    with pytest.raises(UserError, match=r"0\.png can not be decoded") as caught:
+    with pytest.raises(UserError, match=r"0\.png cannot be decoded") as caught:
         list(training_batches(replace(plan, sources=(source,)), Augment(16), 0, workers))
     assert len(str(caught.value).splitlines()) == 1
 

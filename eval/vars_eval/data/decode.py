@@ -1,0 +1,127 @@
+"""One image file becomes 8-bit RGB: with the pixels that the file means, or not at all.
+
+Pillow's `convert("RGB")` is what the published evaluations use, and stays the rule for all that has 8-bit channels. It
+clips samples of other types (a 16-bit grey image becomes white), which no number may rest on: these are scaled where
+their range is known, and refused where it is not.
+"""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from vars_eval.errors import UserError, reason
+
+_EIGHT_BITS = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK"})
+"""Modes whose conversion to RGB is exact (alpha is dropped, as in torchvision and timm) or the usual one (CMYK)."""
+
+_SIXTEEN_BITS = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
+
+_BITS, _PHOTOMETRIC, _PLANAR, _SAMPLE_FORMAT, _COMPRESSION = 258, 262, 284, 339, 259
+"""Tags of TIFF 6.0."""
+
+_WHITE_IS_ZERO, _YCBCR, _CHUNKY, _UNSIGNED, _JPEG = 0, 6, 1, 1, 7
+
+
+class _Refused(ValueError):
+    """Samples whose meaning is not known; the text says which, and what to do."""
+
+
+def _refuse(found: str) -> _Refused:
+    return _Refused(f"its samples are {found}, expected 8-bit RGB, grey, palette or CMYK, or 16-bit unsigned grey")
+
+
+def _check_tiff(image: Any) -> None:
+    """Refuses what Pillow reads from a TIFF without regard to how its samples are to be taken."""
+    tags = image.tag_v2
+    bits = tuple(np.atleast_1d(tags.get(_BITS, 1)).tolist())
+    kinds = set(np.atleast_1d(tags.get(_SAMPLE_FORMAT, _UNSIGNED)).tolist())
+    if kinds != {_UNSIGNED}:
+        raise _refuse(f"{'floats' if 3 in kinds else 'signed' if 2 in kinds else 'of unknown type'} ({bits[0]} bits)")
+    if max(bits) > 8 and (
+        set(bits) != {16} or tags.get(_PLANAR, _CHUNKY) != _CHUNKY or tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+    ):
+        raise _refuse(f"{bits[0]}-bit samples in an unusual order or of an unusual range")
+    if tags.get(_PHOTOMETRIC) == _YCBCR and tags.get(_COMPRESSION) != _JPEG:
+        raise _refuse("YCbCr without JPEG")
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """The image in RGB.
+
+    Raises:
+        _Refused: It cannot be told what its samples mean.
+    """
+    if image.format == "TIFF":
+        _check_tiff(image)
+    if image.mode in _EIGHT_BITS or (image.mode == "YCbCr" and image.format in ("JPEG", "TIFF")):
+        return image.convert("RGB")
+    # Pillow brings PGM of up to 16 bits to 0 .. 65535 by the file's own maximum.
+    if image.mode in _SIXTEEN_BITS or (image.mode == "I" and image.format == "PPM"):
+        # The high byte: what Pillow itself keeps of 16-bit colour, and scikit-image and OpenCV of both.
+        high = np.asarray(image).astype(np.uint32) >> 8
+        return Image.fromarray(high.astype(np.uint8)).convert("RGB")
+    known = {"F": "floats", "I": "32-bit integers", "LAB": "in the colour space CIE L*a*b*"}
+    raise _refuse(known.get(image.mode, f"of the mode {image.mode}"))
+
+
+def decode_rgb(data: bytes, name: str | Path) -> Image.Image:
+    """Decodes the content of an image file.
+
+    Of several frames the first counts; orientation (EXIF) and colour profiles are not applied, as in the published
+    evaluations.
+
+    Args:
+        data: All bytes of the file.
+        name: What to call it in a sentence.
+
+    Returns:
+        An image of mode RGB; for 8-bit files what `Image.open(path).convert("RGB")` gives.
+
+    Raises:
+        UserError: It cannot be decoded, or it cannot be told what its samples mean; the sentence names it.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return _to_rgb(image)
+    except Exception as error:  # decoders fail in whatever way on a broken file: struct, zlib, IndexError, MemoryError
+        raise UserError(_sentence(name, data, error)) from error
+
+
+def decode_file(path: Path) -> Image.Image:
+    """Decodes an image file; see `decode_rgb`.
+
+    Args:
+        path: The file.
+
+    Raises:
+        UserError: It cannot be read or decoded.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"The image {path} cannot be read ({error.strerror}); check the file.") from error
+    return decode_rgb(data, path)
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Width and height of an image, from its header alone.
+
+    Raises:
+        UserError: It is no image.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except Exception as error:  # as in decode_rgb
+        raise UserError(_sentence(path, None, error)) from error
+
+
+def _sentence(name: str | Path, data: bytes | None, error: Exception) -> str:
+    if data == b"":
+        return f"The image {name} is empty (0 bytes); replace it and run again."
+    # Pillow's own text names the buffer, not the file.
+    why = "no image format that is known" if isinstance(error, Image.UnidentifiedImageError) else reason(error)
+    return f"The image {name} cannot be decoded ({why}); replace it and run again."
