@@ -98,7 +98,8 @@ def _figure_parsers(sub: "argparse._SubParsersAction[Any]") -> None:
         add("--image", nargs="+", required=True, metavar="FILE", help="pictures")
         add("--block", metavar="NAME", help="name or number; default: the last block of the first stage")
         if maps:
-            add("--definition", choices=["grad", "recon"], help="of the maps; default: that of the mixer")
+            own = "default: that of the mixers, and recon where they differ in it"
+            add("--definition", choices=["grad", "recon", "query", "cls"], help=f"of the maps; {own}")
         add("--out", default="figures", metavar="DIR", help="folder for PNG, PDF and CSV (default: figures)")
         add("--device", metavar="DEVICE", help="default: cuda where there is one, else cpu")
         add("--seed", type=int, default=0, metavar="N", help="of corruptions and --random-init (default: 0)")

@@ -105,6 +105,7 @@ def test_columns(tree, tmp_path):
         (":keep_first=true", "mit1003_export_with_first_synthetic"),
         (":view=crop,blur=2.5", "mit1003_export_view_crop_blur2.5_synthetic"),
         (":definition=recon,fixations=fixpts", "mit1003_fixpts_recon_synthetic"),
+        (":definition=query", "mit1003_export_query_synthetic"),
     ],
 )
 def test_the_source_is_always_in_the_column(options, column, tree, tmp_path):

@@ -125,6 +125,26 @@ def test_the_map_in_use_is_in_the_record(tree, tmp_path):
     assert "attention: recon of blocks.1, 4 x 4, step 3" in record.notes
 
 
+def test_maps_of_the_mean_query_and_of_the_class_token(tree, tmp_path):
+    net = timm.create_model("vit_tiny_patch16_224", img_size=64, depth=2, num_classes=4)
+    scores = {}
+    for name in ("grad", "query", "cls"):
+        record = score(f"{NAME}:definition={name}", tree, tmp_path / "out", net)
+        assert record.done, record.error
+        assert record.key.column == f"voc_attention_{name}_synthetic"
+        assert record.key.protocol["attention"] == f"{name} of blocks.1, 4 x 4"
+        scores[name] = record.score.per_image["iou"]
+    assert not np.allclose(scores["query"], scores["grad"])
+    assert not np.allclose(scores["cls"], scores["grad"])
+
+
+def test_a_model_without_a_class_token_has_no_map_of_it(tree, run, tmp_path):
+    words = ["run", "--bench", f"{NAME}:definition=cls", "--model", "tiny:build", "--import", "tiny"]
+    code, _, err = run(*words, "--data-dir", tree, "--out", tmp_path / "out")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "needs a class token" in err
+
+
 class Blind(TinyNet):
     """Each token attends to all equally, whatever the picture."""
 

@@ -1,15 +1,16 @@
-"""The two definitions of an attention map, from what a module mixes."""
+"""The definitions of an attention map, from what a module mixes."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from vars_timm.attention_maps.mixing import Mixing
+from vars_timm.attention_maps.mixing import Mixing, mixing_by_mean_query, mixing_of
 from vars_timm.attention_maps.observe import own_graph
 
 
-def gradient_maps(mixing: Mixing, num_prefix: int) -> Tensor:
+def gradient_maps(mixing: Mixing, num_prefix: int, outputs: slice | None = None) -> Tensor:
     """How much each value weighs in the mean output: mean_c |d (1/N sum_i r_ic) / d v_jc|, per step and head.
 
     As channels do not mix, one backward pass gives the weights of all. For attention they are the mean row of the
@@ -18,15 +19,17 @@ def gradient_maps(mixing: Mixing, num_prefix: int) -> Tensor:
     Args:
         mixing: Values and outputs.
         num_prefix: Class and register tokens, which take no part.
+        outputs: The tokens i, in place of the patches.
 
     Returns:
         (B, steps, heads, N), 0 or more.
     """
+    asking = slice(num_prefix, None) if outputs is None else outputs
     steps = []
     with own_graph(mixing.values):
         for output in mixing.outputs:
             if output.requires_grad:
-                mean = mixing.to_tokens(output)[:, num_prefix:].mean(dim=1).sum()
+                mean = mixing.to_tokens(output)[:, asking].mean(dim=1).sum()
                 (weights,) = torch.autograd.grad(mean, mixing.values, retain_graph=True)
             else:  # Codes that start from zero know nothing of the values yet.
                 weights = torch.zeros_like(mixing.values)
@@ -60,8 +63,43 @@ def norm_of_heads(maps: Tensor) -> Tensor:
     return maps.norm(dim=2)
 
 
-# Name -> the maps of the heads, and the map of all heads from them.
-DEFINITIONS: dict[str, tuple[Callable[[Mixing, int], Tensor], Callable[[Tensor], Tensor]]] = {
-    "grad": (gradient_maps, mean_of_heads),
-    "recon": (norm_maps, norm_of_heads),
+def class_token_maps(mixing: Mixing, num_prefix: int) -> Tensor:
+    """How much each value weighs in the output of the class token, mean_c |d r_0c / d v_jc|, per step and head.
+
+    For attention it is the class token's row of the attention matrix (Caron et al., 2021, DINO), over the patches.
+
+    Args:
+        mixing: Values and outputs.
+        num_prefix: Class and register tokens; the class token is the first of all.
+
+    Returns:
+        (B, steps, heads, N), 0 or more.
+    """
+    return gradient_maps(mixing, num_prefix, slice(0, 1))
+
+
+class Definition(NamedTuple):
+    """What makes a map of tokens.
+
+    Attributes:
+        mixing: Module, tokens and the number of prefix tokens -> what is mixed.
+        per_head: What is mixed and the number of prefix tokens -> the maps of the heads, (B, steps, heads, N).
+        combine: The map of all heads from them.
+    """
+
+    mixing: Callable[[nn.Module, Tensor, int], Mixing]
+    per_head: Callable[[Mixing, int], Tensor]
+    combine: Callable[[Tensor], Tensor]
+
+
+def _by_own_queries(module: nn.Module, tokens: Tensor, _: int) -> Mixing:
+    return mixing_of(module, tokens)
+
+
+DEFINITIONS: dict[str, Definition] = {
+    "grad": Definition(_by_own_queries, gradient_maps, mean_of_heads),
+    "recon": Definition(_by_own_queries, norm_maps, norm_of_heads),
+    "query": Definition(mixing_by_mean_query, gradient_maps, mean_of_heads),
+    "cls": Definition(_by_own_queries, class_token_maps, mean_of_heads),
 }
+"""Name -> definition."""

@@ -3,7 +3,7 @@
 This is r = r(v) in front of the output projection: for attention A v, for the VARS family the reconstruction P u_k.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -44,14 +44,48 @@ def mixing_of(module: nn.Module, tokens: Tensor) -> Mixing:
         return _attention(module, tokens)
 
 
-def _reconstruction(mixer: SparseMixer, tokens: Tensor) -> Mixing:
+def has_queries(module: nn.Module) -> bool:
+    """Whether tokens ask by queries in a module: not in circular convolutions."""
+    return not isinstance(module, (GlobalFilter, VarsS))
+
+
+def mixing_by_mean_query(module: nn.Module, tokens: Tensor, num_prefix: int) -> Mixing:
+    """As `mixing_of`, with the query of every token replaced by the mean query of the patches, and keys as they are.
+
+    In the VARS family queries are the keys, too: the codes are those of the tokens' own dictionary, which is then read
+    by the features of the mean query. Static atoms belong to places and not to queries, and stay.
+
+    Args:
+        module: A mixer or an attention with queries (`has_queries`).
+        tokens: (B, P + N, C).
+        num_prefix: P, class and register tokens, which are no part of the mean.
+    """
+    with own_graph(tokens):
+        if isinstance(module, DynamicMixer):
+            return _reconstruction(module, tokens, _asked_by_mean(module, tokens, num_prefix))
+        return _attention(module, tokens, num_prefix)
+
+
+@torch.no_grad()
+def _asked_by_mean(mixer: DynamicMixer, tokens: Tensor, num_prefix: int) -> dict[str, Tensor]:
+    """The atoms as the mean query reads them at every place, with the scale that goes with them."""
+    q, _ = mixer.queries_and_signal(tokens)
+    # Features at once, as they may be scaled by their largest over the tokens; the mean cannot be beside itself.
+    features = mixer.features(torch.cat([q, q[:, :, num_prefix:].mean(dim=2, keepdim=True)], dim=2))
+    own, asked = features[:, :, :-1], features[:, :, -1:]
+    return {"atoms": asked.expand_as(own), "scale": mixer.scale_and_gram(own)[0]}
+
+
+def _reconstruction(mixer: SparseMixer, tokens: Tensor, read_by: Mapping[str, Tensor] | None = None) -> Mixing:
+    """The reconstruction at every step, decoded by the atoms of the problem or by those in read_by."""
     with torch.no_grad():
         problem = mixer.problem(tokens)
     if isinstance(mixer, VarsS):
         problem = Problem(*map(_wide, problem))
     values = problem.signal.clone().requires_grad_()
     problem = problem._replace(signal=values, drive=mixer.match(problem, values))
-    outputs = [mixer.decode(problem, codes) for codes in mixer.code_path(problem)]
+    reading = problem._replace(**read_by) if read_by else problem
+    outputs = [mixer.decode(reading, codes) for codes in mixer.code_path(problem)]
     return Mixing(values, outputs, layout_of(mixer), count_heads(mixer))
 
 
@@ -81,15 +115,23 @@ class _Mixed(Exception):
         self.output = output
 
 
-def _attention(module: nn.Module, tokens: Tensor) -> Mixing:
-    """Runs the module's own forward with values of ours, so that no kind of attention is written a second time."""
+def _attention(module: nn.Module, tokens: Tensor, mean_of_patches: int | None = None) -> Mixing:
+    """Runs the module's own forward with values of ours, so that no kind of attention is written a second time.
+
+    Args:
+        module: The attention.
+        tokens: (B, P + N, C).
+        mean_of_patches: P, where all are to ask by the mean query of the tokens behind the first P; None for their own.
+    """
     attention: Any = module
     leaves: list[Tensor] = []
 
     def put_values(_: nn.Module, __: object, qkv: Tensor) -> Tensor:
-        fixed, values = qkv.detach().tensor_split([qkv.shape[-1] * 2 // 3], dim=-1)
+        queries, keys, values = qkv.detach().chunk(3, dim=-1)
+        if mean_of_patches is not None:
+            queries = queries[:, mean_of_patches:].mean(dim=1, keepdim=True).expand_as(queries)
         leaves.append(values.clone().requires_grad_())
-        return torch.cat([fixed, leaves[0]], dim=-1)
+        return torch.cat([queries, keys, leaves[0]], dim=-1)
 
     def stop(_: nn.Module, args: tuple[Tensor]) -> None:
         raise _Mixed(args[0])

@@ -119,3 +119,8 @@ def grid_of(model: nn.Module, site: Site, num_tokens: int, image_size: tuple[int
 def count_prefix(tokens: Tensor, grid: tuple[int, int]) -> int:
     """How many tokens of (B, P + H W, C) are in front of those of a grid (H, W)."""
     return tokens.shape[1] - grid[0] * grid[1]
+
+
+def has_class_token(model: nn.Module) -> bool:
+    """Whether the first of a model's prefix tokens is a class token, as where timm's models have one."""
+    return any(getattr(module, "cls_token", None) is not None for module in model.modules())

@@ -80,7 +80,8 @@ class Attention(Benchmark):
     """A benchmark of the map of one block, at its last recurrent step.
 
     Attributes:
-        definition: "grad" or "recon" (`docs/attention_maps.md`); empty for the default of the model's mixer.
+        definition: "grad", "recon", "query" or "cls" (`docs/attention_maps.md`); empty for the default of the model's
+            mixer.
         block: Dotted name or number of a block; empty for the last block of the first stage.
     """
 

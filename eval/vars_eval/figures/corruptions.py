@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from vars_eval.attention import AttentionMaps, attention_maps
+from vars_eval.attention import AttentionMaps, attention_maps, shared_definition
 from vars_eval.corruptions import corrupt
 from vars_eval.corruptions.names import GROUPS, SCORED, SEVERITIES
 from vars_eval.figures.output import save_figure, save_table
@@ -60,7 +60,7 @@ def draw_corruptions(
         models: By the name in the figure.
         pictures: The same pictures for each model, at its input size.
         out: Folder for corruptions.png, corruptions.pdf and corruptions.csv.
-        definition: "grad", "recon", or None for each mixer's default.
+        definition: Of all maps; None for the default of the mixers, and "recon" where they differ in it.
         block: The block; None for the last one of the first stage.
         drawn: Corruptions in the picture.
         severity: Their severity there.
@@ -71,6 +71,7 @@ def draw_corruptions(
     Returns:
         The files, and the rows of the table.
     """
+    definition = definition or shared_definition(models.values(), block)
     rows: list[dict[str, Any]] = []
     # (model, corruption) -> the pixels and the maps that are drawn.
     shown: dict[tuple[str, str], tuple[Tensor, Tensor]] = {}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vars_eval.attention import attention_maps
+from vars_eval.attention import attention_maps, shared_definition
 from vars_eval.data.decode import decode_file
 from vars_eval.data.fixations import read_export
 from vars_eval.errors import UserError
@@ -64,7 +64,7 @@ def draw_human(
         paths: Their files.
         fixations: CSV with the columns image, x, y in pixels of the pictures.
         out: Folder for human.png, human.pdf and human.csv.
-        definition: "grad", "recon", or None for each mixer's default.
+        definition: Of all maps; None for the default of the mixers, and "recon" where they differ in it.
         block: The block; None for the last one of the first stage.
         sigma: Of the Gaussian that blurs the fixations, in pixels; None for 35 at a longer side of 1024 (one degree in
             MIT1003), and as much less or more at others.
@@ -75,6 +75,7 @@ def draw_human(
     Raises:
         UserError: The fixations do not belong to the pictures.
     """
+    definition = definition or shared_definition(models.values(), block)
     originals = [_whole_picture(path) for path in paths]
     shapes = [(rgb.shape[0], rgb.shape[1]) for rgb in originals]
     names = next(iter(pictures.values())).names

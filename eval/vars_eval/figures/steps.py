@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vars_eval.attention import attention_maps
+from vars_eval.attention import attention_maps, shared_definition
 from vars_eval.figures.focus import entropy, top_tenth
 from vars_eval.figures.output import save_figure, save_table
 from vars_eval.figures.panels import Panel, Row, draw_panels
@@ -25,12 +25,13 @@ def draw_steps(
         models: By the name in the figure.
         pictures: The same pictures for each model, at its input size.
         out: Folder for steps.png, steps.pdf and steps.csv.
-        definition: "grad", "recon", or None for each mixer's default.
+        definition: Of all maps; None for the default of the mixers, and "recon" where they differ in it.
         block: The block; None for the last one of the first stage.
 
     Returns:
         The files, and the rows of the table.
     """
+    definition = definition or shared_definition(models.values(), block)
     rows: list[dict[str, Any]] = []
     drawn: list[Row] = []
     found = {

@@ -10,8 +10,9 @@ from scipy.stats import pearsonr
 from vars_eval.corruptions import corrupt
 from vars_eval.figures.focus import entropy, top_tenth
 from vars_eval.figures.pictures import heat, overlay, stretch, upsample
+from vars_eval.parsers import build_parser
 
-from vars_timm.attention_maps import attention_maps
+from vars_timm.attention_maps import DEFINITIONS, attention_maps
 
 SIDE = 32
 KWARGS = ("img_size=32", "patch_size=8", "depth=1", "num_classes=5")
@@ -77,6 +78,24 @@ def test_steps(draw, pictures):
         np.testing.assert_allclose(rows["entropy"], [entropy(m) for m in maps], rtol=1e-4)
         np.testing.assert_allclose(rows["top_tenth"], [top_tenth(m) for m in maps], rtol=1e-3)
     assert "constant maps: 0 of 14" in printed
+
+
+def test_models_beside_each_other_have_one_definition(draw, pictures):
+    """VARS-S has "recon" for a default and softmax "grad": maps of two definitions are not to be compared."""
+    words = ("steps", "--model", "deit_tiny_vars_s", "deit_tiny_softmax", "--model-kwargs", *KWARGS)
+    words = (*words, "--image", *pictures, "--label", "S", "softmax")
+    table, _ = draw(*words)
+    assert set(table["definition"]) == {"recon"}
+    alone, _ = draw("steps", "--model", "deit_tiny_softmax", "--model-kwargs", *KWARGS, "--image", *pictures)
+    assert set(alone["definition"]) == {"grad"}
+
+
+def test_definitions_on_the_command_line_are_those_of_the_maps():
+    for name in DEFINITIONS:
+        found = build_parser().parse_args(["figure", "steps", "--image", "x", "--definition", name])
+        assert found.definition == name
+    with pytest.raises(SystemExit):
+        build_parser().parse_args(["figure", "steps", "--image", "x", "--definition", "raw"])
 
 
 def test_constant_maps_are_counted(draw, pictures):

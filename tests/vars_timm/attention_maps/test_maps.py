@@ -103,7 +103,7 @@ def test_nothing_is_changed_by_a_failure(label):
     with pytest.raises(RuntimeError, match="broken"):
         attention_maps(model, images())
     model.blocks[1].mlp = nn.Identity()
-    with pytest.raises(ValueError, match='definition must be "grad" or "recon", got \'gradient\''):
+    with pytest.raises(ValueError, match='must be "grad" or "recon" or "query" or "cls", got \'gradient\''):
         attention_maps(model, images(), definition="gradient")
     assert state_of(model)[:2] == before[:2]
 
