@@ -223,7 +223,7 @@ def claims(arguments: argparse.Namespace) -> int:
     out = Path(arguments.out)
     # Without any record the table still says what would test each claim.
     rows = group(store.records(out)) if (out / store.FOLDER).is_dir() else []
-    findings = check(paper_claims(), rows, read_tables(Path(arguments.figures)))
+    findings = check(paper_claims(), rows, read_tables(Path(name) for name in arguments.figures))
     written = write_claims(findings, out)
     print(as_markdown(findings))
     for path in written:

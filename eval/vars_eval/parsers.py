@@ -155,7 +155,13 @@ def build_parser() -> argparse.ArgumentParser:
 
     claims = sub.add_parser("claims", help="the VARS paper's claims, each with what was measured", allow_abbrev=False)
     claims.add_argument("--out", default="results", metavar="DIR", help="results folder (default: results)")
-    claims.add_argument("--figures", default="figures", metavar="DIR", help="of vars-eval figure (default: figures)")
+    claims.add_argument(
+        "--figures",
+        nargs="+",
+        default=["figures"],
+        metavar="DIR",
+        help="each --out of vars-eval figure (default: figures)",
+    )
     claims.set_defaults(command="commands.claims")
 
     _corruption_parsers(sub)
