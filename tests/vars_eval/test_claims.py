@@ -1,6 +1,7 @@
 """The claims: all of them by rule, on one definition of a map, from the runs that are the row's, with each verdict."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import timm
 import torch
 from vars_eval import stats, store
 from vars_eval.benchmark import Score
+from vars_eval.benchmarks.imagenet_c import SCORED_CELLS
 from vars_eval.cli import main
 from vars_eval.errors import UserError
 from vars_eval.report.claims import (
@@ -273,7 +275,7 @@ def test_difference_is_newcombes():
 
 @pytest.mark.parametrize(
     ("right", "expected"),
-    [((1000, 800), HOLDS), ((800, 1000), DOES_NOT), ((1000, 990), UNDECIDED), ((1000, None), NOT_TESTED)],
+    [((1000, 800), HOLDS), ((800, 1000), DOES_NOT), ((1000, 995), UNDECIDED), ((1000, None), NOT_TESTED)],
 )
 def test_claims_against_records(right, expected):
     records = [record(model, hits) for model, hits in zip(PAIR, right, strict=True) if hits is not None]
@@ -362,6 +364,48 @@ def test_a_sweep_over_lam_on_one_checkpoint_is_no_run_of_the_row():
     assert finding.remark.count("the same weights were also scored with other arguments") == 2
     (finding,) = findings_of(SD_ON_R, [*records, record(PAIR[0], 1000, weights="w")])
     assert (finding.verdict, finding.ours.arguments) == (HOLDS, "")
+
+
+def test_single_runs_on_the_same_images_are_paired():
+    """Ten images more are undecided for independent samples, and decided where they are all that differs."""
+    (finding,) = findings_of(SD_ON_R, [record(PAIR[0], 1000), record(PAIR[1], 985)])
+    assert finding.verdict == HOLDS
+    ones = np.arange(2000) < 1000
+    twos = np.arange(2000) < 985
+    error = 100 * scipy.stats.sem(ones.astype(float) - twos)
+    expected = scipy.stats.norm.interval(0.95, 0.75, error)
+    assert (finding.ours.low, finding.ours.high) == pytest.approx(expected)
+    assert finding.remark.endswith("paired over 2000 images")
+
+
+@pytest.mark.parametrize(
+    ("right", "data", "images"), [(985, "e", "i"), (985, "d", "others"), (991, "d", "i")], ids=["data", "images", "few"]
+)
+def test_other_images_and_a_handful_of_differences_are_not_paired(right, data, images):
+    """A repaired data set, another list of images; and nine images that differ, on which no normal interval stands."""
+    other = record(PAIR[1], right)
+    other = replace(other, score=Score(other.score.per_image, images), key=replace(other.key, data=data))
+    (finding,) = findings_of(SD_ON_R, [record(PAIR[0], 1000), other])
+    assert (finding.verdict, "paired" in finding.remark) == (UNDECIDED, False)
+
+
+def test_mce_is_paired_over_its_cells():
+    """The mean of per-image weighted errors is the column, and pictures are the observations."""
+    random, records = np.random.default_rng(0), []
+    hardness = random.random(400)
+    for model, shift in (("deit_tiny_vars_sd", 0.04), ("deit_tiny_performer", 0.0)):
+        for cell in SCORED_CELLS:
+            right = hardness + random.normal(0, 0.05, 400) < 0.5 + shift
+            key = {**vars(record(model, 0).key), "benchmark": "imagenet-c", "column": "imagenet_c", "cell": cell.name}
+            made = of_score(key, {"top1": right, "top5": right})
+            records.append(replace(made, dataset={**made.dataset, "cells": 75}))
+    (finding,) = findings_of("VARS-SD is better than DeiT* in IN-C", records)
+    assert (finding.verdict, finding.ours.text.endswith("paired over 400 images")) == (HOLDS, True)
+    rows = {row.sample.key.model: row for row in group(records)}
+    means = [next(c for c in rows[name].columns if c.name == "imagenet_c_mce") for name in PAIR]
+    assert finding.ours.value == pytest.approx(means[0].value - means[1].value)
+    width = finding.ours.high - finding.ours.low
+    assert width < 0.5 * np.hypot(*(mean.high - mean.low for mean in means))
 
 
 def test_several_checkpoints_are_runs():

@@ -4,12 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from vars_eval import stats
 from vars_eval.errors import UserError
+from vars_eval.report.pairing import paired_difference
 from vars_eval.report.rows import Entry, Row
 from vars_eval.report.stand_ins import members, runs_of
 
@@ -57,6 +59,20 @@ class Evidence:
     left_out: Sequence[str] = field(default_factory=tuple)
 
 
+class Number(NamedTuple):
+    """A number of a run, and where it is from.
+
+    Attributes:
+        estimate: The number.
+        entry: The cells behind it.
+        quantity: The end of its column's name, behind the prefix of the cells.
+    """
+
+    estimate: Estimate
+    entry: Entry
+    quantity: str
+
+
 class Numbers:
     """The rows of the leaderboard, and their numbers, which are computed once.
 
@@ -66,9 +82,9 @@ class Numbers:
 
     def __init__(self, rows: Iterable[Row]) -> None:
         self.rows = list(rows)
-        self._found: dict[int, dict[tuple[str, str], Estimate]] = {}
+        self._found: dict[int, dict[tuple[str, str], Number]] = {}
 
-    def of(self, row: Row) -> dict[tuple[str, str], Estimate]:
+    def of(self, row: Row) -> dict[tuple[str, str], Number]:
         """The numbers of a row by column and definition of the attention maps, which is no part of the column here.
 
         A definition that was asked for is at the end of the column's prefix; that of the mixer, where none was asked
@@ -81,8 +97,9 @@ class Numbers:
                 stem = prefix.removesuffix(f"_{definition}") if definition else prefix
                 for column in entry.columns(prefix):
                     if not np.isnan(column.value):
-                        name = (stem + column.name.removeprefix(prefix), definition)
-                        found.setdefault(name, Estimate(column.value, column.low, column.high))
+                        quantity = column.name.removeprefix(prefix)
+                        number = Number(Estimate(column.value, column.low, column.high), entry, quantity)
+                        found.setdefault((stem + quantity, definition), number)
         return self._found[id(row)]
 
 
@@ -96,7 +113,7 @@ def difference(first: Estimate, second: Estimate) -> Estimate:
     """First less second, by Newcombe's hybrid: the ends follow from those of both, as if they were independent.
 
     Scores of two models on the same images usually go up and down together, so this interval is wider than a paired
-    one (`vars-eval compare` gives it), and what it decides is decided.
+    one, and what it decides is decided.
 
     Args:
         first: With its interval.
@@ -118,7 +135,8 @@ def from_scores(numbers: Numbers, column: str, definition: str, first: str, seco
 
     Runs count as `stand_ins.runs_of` says. Those with other arguments, where the row leaves them open, and those of the
     paper's formulation have a difference of their own, each with its own verdict. Several checkpoints of one model
-    with the same arguments are runs of it, and their interval is Student's. A group is the mean of those of its rows
+    with the same arguments are runs of it, and their interval is Student's. Single runs on the same images are compared
+    image by image (`pairing`), all else as if independent. A group is the mean of those of its rows
     that have a model, without arguments, and has nothing to say before all of them were run; its interval is as wide as
     if its members erred together.
 
@@ -131,49 +149,71 @@ def from_scores(numbers: Numbers, column: str, definition: str, first: str, seco
     """
     sides = [_side(numbers, column, definition, name) for name in (first, second)]
     differences = []
-    for (formulation, arguments, one), (other_formulation, other_arguments, other) in product(*sides):
-        if formulation and other_formulation and formulation != other_formulation:
+    for one, other in product(*sides):
+        if one.formulation and other.formulation and one.formulation != other.formulation:
             continue
-        found = difference(one, other)
-        given = [f"{name} with {words}" for name, words in ((first, arguments), (second, other_arguments)) if words]
-        text = "; ".join([f"{one.value:.4g} against {other.value:.4g}; {_interval(found)}", *given])
-        whose = formulation or other_formulation
+        found, how = _less(one, other)
+        given = [f"{name} with {side.arguments}" for name, side in ((first, one), (second, other)) if side.arguments]
+        means = f"{one.mean.value:.4g} against {other.mean.value:.4g}"
+        text = "; ".join([f"{means}; {_interval(found)}", *([how] if how else []), *given])
+        whose = one.formulation or other.formulation
         differences.append(replace(found, text=text, formulation=whose, arguments="; ".join(given)))
     left_out = [why for name in (first, second) for one in members(name) for why in runs_of(numbers.rows, one)[1]]
     return Evidence(differences, list(dict.fromkeys(left_out)))
 
 
-def _side(numbers: Numbers, column: str, definition: str, name: str) -> list[tuple[str, str, Estimate]]:
-    """Formulation, arguments and score of each set of runs of a row; of a group the mean, without either."""
+class _Side(NamedTuple):
+    """A set of runs that are alike, or a group."""
+
+    formulation: str
+    arguments: str
+    mean: Estimate
+    runs: Sequence[Number]
+
+
+def _less(first: _Side, second: _Side) -> tuple[Estimate, str]:
+    """Their difference and how it came about: of single runs on the same images in pairs, else as if independent."""
+    if len(first.runs) == len(second.runs) == 1 and first.runs[0].quantity == second.runs[0].quantity:
+        found = paired_difference(first.runs[0].entry, second.runs[0].entry, first.runs[0].quantity)
+        if found:
+            return Estimate(*found[:3]), f"paired over {found[3]} images"
+    return difference(first.mean, second.mean), ""
+
+
+def _side(numbers: Numbers, column: str, definition: str, name: str) -> list[_Side]:
+    """Each set of runs of a row; of a group the mean, without formulation and arguments."""
     rows = members(name)
     if len(rows) == 1:
-        scores = [(runs, _score(numbers, runs.rows, column, definition)) for runs in runs_of(numbers.rows, rows[0])[0]]
-        return [(runs.formulation, runs.arguments, score) for runs, score in scores if score is not None]
+        kinds = [(kind, _runs(numbers, kind.rows, column, definition)) for kind in runs_of(numbers.rows, rows[0])[0]]
+        return [_Side(kind.formulation, kind.arguments, _mean_of_runs(runs), runs) for kind, runs in kinds if runs]
     found: list[Estimate] = []
     for one in rows:
-        plain = [run.rows for run in runs_of(numbers.rows, one)[0] if not run.arguments]
-        score = _score(numbers, plain[0], column, definition) if plain else None
-        if score is not None:
-            found.append(score)
+        plain = [kind.rows for kind in runs_of(numbers.rows, one)[0] if not kind.arguments]
+        runs = _runs(numbers, plain[0], column, definition) if plain else []
+        if runs:
+            found.append(_mean_of_runs(runs))
         elif one.model:
             return []
-    return [("", "", _mean(found))] if found else []
+    if not found:
+        return []
+    value, low, high = np.array([(score.value, score.low, score.high) for score in found]).mean(axis=0).tolist()
+    return [_Side("", "", Estimate(value, low, high), ())]
 
 
-def _mean(scores: Sequence[Estimate]) -> Estimate:
-    value, low, high = np.array([(score.value, score.low, score.high) for score in scores]).mean(axis=0).tolist()
-    return Estimate(value, low, high)
-
-
-def _score(numbers: Numbers, rows: Iterable[Row], column: str, definition: str) -> Estimate | None:
-    runs: dict[str, Estimate] = {}
+def _runs(numbers: Numbers, rows: Iterable[Row], column: str, definition: str) -> list[Number]:
+    """One number for each checkpoint."""
+    runs: dict[str, Number] = {}
     for row in rows:
         found = numbers.of(row).get((column, definition))
         if found is not None:
             runs.setdefault(row.sample.key.weights, found)
-    if len(runs) < 2:
-        return next(iter(runs.values()), None)
-    mean, _, low, high = stats.mean_of_runs(np.array([run.value for run in runs.values()]))
+    return list(runs.values())
+
+
+def _mean_of_runs(runs: Sequence[Number]) -> Estimate:
+    if len(runs) == 1:
+        return runs[0].estimate
+    mean, _, low, high = stats.mean_of_runs(np.array([run.estimate.value for run in runs]))
     return Estimate(mean, low, high)
 
 
