@@ -179,10 +179,24 @@ def _kernel(sigma):
 
 def test_centre_gaussian_takes_the_shape_of_the_frame():
     wide = centre_gaussian((30, 80))
-    np.testing.assert_allclose(wide, wide[::-1, ::-1])
-    assert wide.max() == wide[14:16, 39:41].min()
+    np.testing.assert_array_equal(wide, wide[::-1, ::-1])
+    np.testing.assert_array_equal(wide[14:16, 39:41], wide.max())
     assert wide[15, 60] / wide[15, 40] == pytest.approx(np.exp(-((20.5 / 80) ** 2 - (0.5 / 80) ** 2) * 8))
-    np.testing.assert_allclose(centre_gaussian((80, 30)), wide.T)
+    np.testing.assert_array_equal(centre_gaussian((80, 30)), wide.T)
+
+
+@pytest.mark.parametrize("shape", [(30, 80), (31, 24), (48, 48), (768, 1024), (682, 1024)])
+def test_centre_gaussian_orders_pixels_by_their_distance(shape):
+    """By whole numbers: pixels at one distance are the same bits, and a nearer one is larger."""
+    rows, columns = (np.arange(1 - n, n, 2) * other for n, other in zip(shape, shape[::-1], strict=True))
+    distance, first, place = np.unique(
+        (rows[:, None] ** 2 + columns**2).ravel(), return_index=True, return_inverse=True
+    )
+    values = centre_gaussian(shape).ravel()
+    np.testing.assert_array_equal(values, values[first][place])
+    assert (np.diff(values[first]) < 0).all()
+    expected = np.exp(-distance / (8.0 * (0.25 * shape[0] * shape[1]) ** 2))
+    np.testing.assert_allclose(values[first], expected, rtol=1e-14)
 
 
 @pytest.mark.parametrize(

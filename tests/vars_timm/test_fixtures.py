@@ -116,13 +116,21 @@ def _plain_convolutions(monkeypatch):
     monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
 
 
-def exact_gradients(spec, tensors):
-    """The gradients of a case in float64."""
+def run(spec, tensors, dtype):
+    """The module, its output and the gradient of its input, all in one precision."""
     module = BUILDERS[spec["official_class"]](spec)
     module.load_state_dict(rename_released(part(tensors, "state/")), strict=True)
-    module.double().train(spec["mode"] == "train")
-    (module(tensors["input"].detach().double()) * tensors["cotangent"].double()).sum().backward()
-    return {name: parameter.grad for name, parameter in module.named_parameters()}
+    module.to(dtype).train(spec["mode"] == "train")
+    x = tensors["input"].detach().to(dtype).requires_grad_()
+    output = module(x)
+    (output * tensors["cotangent"].to(dtype)).sum().backward()
+    return module, {"output": output.detach(), "grad_input": x.grad}
+
+
+def without_gradient(spec, parameters):
+    """The parameters that the released code gave no gradient, as recorded: None is right for them, 0 is not asked."""
+    names = dict.fromkeys(spec.get("no_grad_parameters", []), torch.empty(0))
+    return rename_released(names).keys() & parameters.keys()
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
@@ -131,21 +139,27 @@ def test_case(path):
     tensors = load_file(path.with_suffix(".safetensors"))
     training = spec["mode"] == "train"
     state = part(tensors, "state/")
+    module, found = run(spec, tensors, torch.float32)
+    exact_module, exact = run(spec, tensors, torch.float64)
 
-    module = BUILDERS[spec["official_class"]](spec)
-    module.load_state_dict(rename_released(state), strict=True)
-    module.train(training)
-    x = tensors["input"].requires_grad_()
-    output = module(x)
-    (output * tensors["cotangent"]).sum().backward()
-
-    assert output.shape == tensors["output"].shape
-    for what, actual in (("output", output.detach()), ("grad_input", x.grad)):
-        assert error(actual, tensors[what]) <= 1e-5 * tensors[what].abs().max().item(), what
+    for what, actual in found.items():
+        recorded = tensors[what]
+        tolerance = 1e-5 * recorded.abs().max().item()
+        assert actual.shape == recorded.shape
+        # In float64 the rounding left is the record's own, the same on every processor: the function is the released.
+        off = error(recorded, exact[what])
+        assert off <= tolerance, what
+        # In float32 each processor rounds otherwise, and BatchNorm over two images amplifies it: two runs that are each
+        # within 7e-6 of float64 can be 1.1e-5 apart. What may be apart from the record by the tolerance may be apart
+        # from float64 by that and the record's own error.
+        assert error(actual, exact[what]) <= tolerance + off, what
 
     grads = rename_released(part(tensors, "grad/"))
     parameters = dict(module.named_parameters())
-    assert parameters.keys() == {name for name in grads if not name.endswith(".step")}
+    exact_grads = {name: parameter.grad for name, parameter in exact_module.named_parameters()}
+    nothing = without_gradient(spec, parameters)
+    assert parameters.keys() - nothing == {name for name in grads if not name.endswith(".step")}
+    assert all(parameters.pop(name).grad is None for name in nothing)
     largest = {}
     for name in parameters:
         largest[block_of(name)] = max(largest.get(block_of(name), 0.0), grads[name].abs().max().item())
@@ -155,9 +169,8 @@ def test_case(path):
             scale = max(scale, largest[block_of(name)])
         if error(parameter.grad, grads[name]) > 1e-4 * scale:
             # A recorded sum may have lost digits to cancellation: float64 decides, and must find the record off.
-            exact = exact_gradients(spec, tensors)[name]
-            assert error(grads[name], exact) > 1e-4 * scale, name
-            assert error(parameter.grad, exact) <= 1e-4 * scale, name
+            assert error(grads[name], exact_grads[name]) > 1e-4 * scale, name
+            assert error(parameter.grad, exact_grads[name]) <= 1e-4 * scale, name
 
     after = rename_released({**state, **part(tensors, "after/")})
     for name, buffer in module.named_buffers():

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from vars_eval import stats
 from vars_eval.attention import DEFINITIONS, AttentionMaps, attention_maps
@@ -33,10 +32,24 @@ Measure = Callable[["ImageRef", Floats], dict[str, float]]
 """What is measured on one picture: its reference and the model's map (h, w) -> quantity name -> value."""
 
 
+def _positions(length: int, new: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
+    """Of each of the new positions: the two old ones around it, and the share of the second, in [0, 1)."""
+    place = np.clip((np.arange(new) + 0.5) * (length / new) - 0.5, 0, length - 1)
+    first = place.astype(np.intp)
+    return first, np.minimum(first + 1, length - 1), place - first
+
+
 def upsample(saliency: Floats, height: int, width: int) -> Floats:
-    """A map (h, w) on another grid, bilinear with align_corners=False, in float64."""
-    values = torch.from_numpy(saliency)[None, None]
-    resized: Floats = functional.interpolate(values, (height, width), mode="bilinear")[0, 0].numpy()
+    """A map (h, w) on another grid, bilinear with align_corners=False, in float64.
+
+    Half a cell along each edge repeats the outermost values. Written as a + share (b - a), these are the same bits, so
+    that they are ties for an area under a curve or a threshold; as (1 - share) a + share b, which is how torch and
+    scikit-image do it, rounding would order them, differently on each processor.
+    """
+    above, below, share = _positions(saliency.shape[0], height)
+    rows = saliency[above] + share[:, None] * (saliency[below] - saliency[above])
+    left, right, share = _positions(saliency.shape[1], width)
+    resized: Floats = rows[:, left] + share * (rows[:, right] - rows[:, left])
     return resized
 
 

@@ -255,6 +255,9 @@ def fixation_density(fixations: ArrayLike, shape: tuple[int, int], sigma: float)
 def centre_gaussian(shape: tuple[int, int], sigma: float = 0.25) -> Floats:
     """The baseline of looking at the middle: a Gaussian around the centre that takes the shape of the frame.
 
+    Pixels at the same distance are ties for an area under a curve, so distances are whole numbers until the last step:
+    their values are the same bits, and nearer pixels have larger ones, on every processor.
+
     Args:
         shape: (H, W).
         sigma: Standard deviations in units of the height and of the width.
@@ -262,5 +265,10 @@ def centre_gaussian(shape: tuple[int, int], sigma: float = 0.25) -> Floats:
     Returns:
         (H, W), in (0, 1].
     """
-    rows, columns = (np.exp(-(((np.arange(n) + 0.5) / n - 0.5) ** 2) / (2 * sigma**2)) for n in shape)
-    return np.outer(rows, columns)
+    height, width = shape
+    # Twice the distance from the centre is whole, in units of one pixel; times the other side, of one unit for both.
+    rows = (2 * np.arange(height, dtype=np.int64) + 1 - height) * width
+    columns = (2 * np.arange(width, dtype=np.int64) + 1 - width) * height
+    squared = rows[:, None] ** 2 + columns**2
+    gaussian: Floats = np.exp(squared / (-8 * (sigma * height * width) ** 2))
+    return gaussian
