@@ -11,7 +11,7 @@ import timm
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from vars_eval.attention import attention_maps
+from vars_eval.attention import attention_maps, sparse_codes
 from vars_eval.corruptions import corrupt
 from vars_eval.figures.focus import entropy, top_tenth
 from vars_eval.figures.pictures import upsample
@@ -38,6 +38,8 @@ MODELS: dict[str, dict[str, Any]] = {
 TRAIN, TEST, EPOCHS = 1024, 240, 12
 THRESHOLD = 0.3
 CORRUPTIONS, SEVERITY = ("gaussian_noise", "motion_blur", "pixelate", "snow"), 3
+DEFINITIONS = ("grad", "recon")
+"""Of a map: those that all models have."""
 BASELINES = ("full frame", "centre Gaussian")
 
 Floats = NDArray[np.float64]
@@ -104,7 +106,7 @@ def baseline_rows(seed: int) -> list[dict[str, Any]]:
 
 
 def map_rows(net: nn.Module, images: Tensor, masks: NDArray[np.bool_]) -> list[dict[str, Any]]:
-    """The scores of a model's maps, both definitions, every step.
+    """The scores of a model's maps by each of DEFINITIONS, every step, and the share of its codes that are active.
 
     Args:
         net: The model.
@@ -112,7 +114,8 @@ def map_rows(net: nn.Module, images: Tensor, masks: NDArray[np.bool_]) -> list[d
         masks: (n, S, S).
     """
     default, rows = attention_maps(net, images[:1]).definition, []
-    for definition in ("grad", "recon"):
+    active = sparse_codes(net, images).active.numpy() if hasattr(net.blocks[-1].attn, "num_steps") else None
+    for definition in DEFINITIONS:
         found = attention_maps(net, images, definition=definition)
         steps = found.maps.shape[1]
         for number, mask in enumerate(masks):
@@ -128,21 +131,22 @@ def map_rows(net: nn.Module, images: Tensor, masks: NDArray[np.bool_]) -> list[d
                         "entropy": entropy(values),
                         "top_tenth": top_tenth(values),
                         "constant": bool(found.constant[number, step]),
+                        "active": np.nan if active is None else active[number, step],
                     }
                 )
     return rows
 
 
-def steadiness(net: nn.Module, pixels: Tensor, seed: int) -> Floats:
-    """CC of each picture's last map with those of its corrupted versions, their mean; (n,)."""
+def steadiness(net: nn.Module, pixels: Tensor, seed: int) -> dict[str, Floats]:
+    """CC of each picture's last map with those of its corrupted versions, their mean; definition -> (n,)."""
     ids = [str(number) for number in range(len(pixels))]
-    clean = attention_maps(net, training.normalise(pixels)).final.numpy()
-    each = []
-    for name in CORRUPTIONS:
-        changed = training.normalise(corrupt(pixels, name, SEVERITY, seed, ids=ids))
-        maps = attention_maps(net, changed).final.numpy()
-        each.append([cc(one, two) for one, two in zip(clean, maps, strict=True)])
-    return np.mean(each, axis=0)
+    versions = [pixels, *(corrupt(pixels, name, SEVERITY, seed, ids=ids) for name in CORRUPTIONS)]
+    found = {}
+    for definition in DEFINITIONS:
+        maps = [attention_maps(net, training.normalise(one), definition=definition).final.numpy() for one in versions]
+        each = [[cc(one, two) for one, two in zip(maps[0], other, strict=True)] for other in maps[1:]]
+        found[definition] = np.mean(each, axis=0)
+    return found
 
 
 def run(model: str, seed: int, out: Path, depth: int = 1) -> Path:
@@ -169,7 +173,7 @@ def run(model: str, seed: int, out: Path, depth: int = 1) -> Path:
             right = (net(images).argmax(dim=1).numpy() == scenes.labels).astype(float)
         steady = steadiness(net, pixels, seed)
         for row in map_rows(net, images, scenes.masks):
-            extra = {"right": 100 * right[row["image"]], "steadiness": steady[row["image"]]}
+            extra = {"right": 100 * right[row["image"]], "steadiness": steady[row["definition"]][row["image"]]}
             rows.append({"model": model, "weights": weights, "seed": seed, **row, **extra})
     write_whole(path, pd.DataFrame(rows).to_csv(index=False, float_format="%.6g"))
     return path

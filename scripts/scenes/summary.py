@@ -1,20 +1,21 @@
 """What all runs say together: trained maps against three baselines, and the paper's comparisons on these scenes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 from atoms import atom_means
-from runs import BASELINES, baseline_rows
+from runs import BASELINES, DEFINITIONS, baseline_rows
 from vars_eval import stats
 from vars_eval.files import write_whole
 from vars_eval.report.claims import verdict
 from vars_eval.report.evidence import Estimate
 
 SCORES = ("iou", "nss")
-MEASURED = (*SCORES, "fp", "fn", "entropy", "top_tenth", "steadiness", "right")
-QUANTITIES = (*MEASURED, "sharpening", "two_levels", "on_object")
+MEASURED = (*SCORES, "fp", "fn", "entropy", "top_tenth", "steadiness", "right", "active")
+QUANTITIES = (*MEASURED, "sharpening", "active_start", "two_levels", "on_object")
+WITHOUT_MAPS = ("two_levels", "on_object")
 AGAINST = ("random", *BASELINES)
 
 
@@ -74,17 +75,19 @@ COMPARISONS = (
 )
 
 
-def seed_means(rows: pd.DataFrame) -> pd.DataFrame:
-    """Mean over the test scenes of the last maps in the mixer's own definition; (model, weights, seed) x quantity.
+def seed_means(rows: pd.DataFrame, definition: str = "") -> pd.DataFrame:
+    """Mean over the test scenes of the last maps; (model, weights, seed) x quantity.
 
     Args:
         rows: Of all runs and baselines.
+        definition: Of the maps; empty for the mixer's own, and the baselines with them.
     """
-    own = rows[rows["default"].ne(False)]
+    chosen = rows[rows["definition"] == definition] if definition else rows[rows["default"].ne(False)]
     keys = ["model", "weights", "seed"]
-    last = own[own["last"]].groupby(keys)[[name for name in MEASURED if name in own]].mean()
-    start = own[own["step"] == 0].groupby(keys)["entropy"].mean()
-    return last.assign(sharpening=last["entropy"] - start)
+    last = chosen[chosen["last"]].groupby(keys)[[name for name in MEASURED if name in chosen]].mean()
+    start = chosen[chosen["step"] == 0].groupby(keys)
+    last = last.assign(sharpening=last["entropy"] - start["entropy"].mean())
+    return last.assign(active_start=start["active"].mean()) if "active" in chosen else last
 
 
 def over_seeds(values: pd.Series) -> Estimate:
@@ -118,21 +121,27 @@ def beats(means: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def compared(means: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
-    """The paper's comparisons between models, as far as the models are there.
+def compared(means: pd.DataFrame, by_definition: Mapping[str, pd.DataFrame], models: Sequence[str]) -> pd.DataFrame:
+    """The paper's comparisons between models, as far as the models are there; of maps for each definition.
 
     Args:
-        means: Of `seed_means`.
+        means: Of `seed_means`, with what has no maps.
+        by_definition: Definition -> of `seed_means`; both models are looked at by the same one.
         models: Names.
     """
     rows = []
     for asked in COMPARISONS:
         if not {asked.first, asked.second} <= {*models, ""}:
             continue
-        values = means.loc[(asked.first, "trained"), asked.quantity]
-        found = over_seeds(values - means.loc[(asked.second, "trained"), asked.quantity] if asked.second else values)
-        row = {"claim": asked.claim, "quantity": asked.quantity, "first": asked.first, "second": asked.second}
-        rows.append({**row, **_numbers("difference", found), "verdict": verdict(found, asked.expects, asked.bound)})
+        tables = {"": means} if asked.quantity in WITHOUT_MAPS else by_definition
+        for definition, table in tables.items():
+            values = table.loc[(asked.first, "trained"), asked.quantity]
+            if asked.second:
+                values = values - table.loc[(asked.second, "trained"), asked.quantity]
+            found = over_seeds(values)
+            row = {"claim": asked.claim, "maps": definition, "quantity": asked.quantity}
+            row |= {"first": asked.first, "second": asked.second, **_numbers("difference", found)}
+            rows.append({**row, "verdict": verdict(found, asked.expects, asked.bound)})
     return pd.DataFrame(rows)
 
 
@@ -161,8 +170,11 @@ def as_markdown(means: pd.DataFrame, leads: pd.DataFrame, others: pd.DataFrame) 
     for (model, weights), row in table.iterrows():
         cells = ["" if pd.isna(value) else f"{value:.3g}" for value in row]
         lines.append(f"| {model} | {weights} | {' | '.join(cells)} |")
-    lines += ["", "| comparison | difference | verdict |", "|---|---:|---|"]
-    lines += [f"| {row['claim']} | {_interval(row, 'difference')} | {row['verdict']} |" for _, row in others.iterrows()]
+    lines += ["", "| comparison | maps | difference | verdict |", "|---|---|---:|---|"]
+    lines += [
+        f"| {row['claim']} | {row['maps']} | {_interval(row, 'difference')} | {row['verdict']} |"
+        for _, row in others.iterrows()
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -181,8 +193,10 @@ def write_summary(paths: Sequence[Path], seeds: int, out: Path, depth: int = 1) 
     baselines = pd.DataFrame([row for seed in range(seeds) for row in baseline_rows(seed)])
     runs = pd.concat([pd.read_csv(path) for path in paths])
     models = list(dict.fromkeys(runs["model"]))
-    means = seed_means(pd.concat([runs, baselines])).join(atom_means(models, seeds, out, depth))
-    leads, others = beats(means, models), compared(means, models)
+    rows = pd.concat([runs, baselines])
+    means = seed_means(rows).join(atom_means(models, seeds, out, depth))
+    by_definition = {name: seed_means(rows, name) for name in DEFINITIONS}
+    leads, others = beats(means, models), compared(means, by_definition, models)
     text = as_markdown(means, leads, others)
     for name, content in {
         "scenes.csv": leads.to_csv(index=False, float_format="%.5g"),

@@ -124,7 +124,7 @@ def test_a_run_is_done_once_and_scored_again_alike(scenes, tmp_path, monkeypatch
 
 
 @pytest.fixture
-def means(summary):
+def table(summary):
     """Three seeds of two models, one of which finds the object."""
     random, rows = np.random.default_rng(0), []
     levels = {("good", "trained"): 40, ("bad", "trained"): 10, ("good", "random"): 10, ("bad", "random"): 20}
@@ -142,8 +142,15 @@ def means(summary):
                 }
                 noise = random.normal(0, 0.5, 2)
                 row |= {"iou": level + noise[0], "nss": level / 20 + noise[1] / 20, "entropy": 4 - step}
-                rows += [row, row | {"iou": level, "default": False}]
-    return summary.seed_means(pd.DataFrame(rows))
+                own = "recon" if model == "bad" else "grad"
+                other = {"iou": level, "default": False, "definition": "grad" if own == "recon" else "recon"}
+                rows += [row | {"definition": own}, row | other]
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture
+def means(summary, table):
+    return summary.seed_means(table)
 
 
 def test_leads_on_the_baselines(summary, means):
@@ -159,6 +166,21 @@ def test_leads_on_the_baselines(summary, means):
 def test_means_are_of_the_last_map_in_the_own_definition(means):
     assert means.loc[("good", "trained"), "iou"].std() > 0, "the other definition has no spread"
     assert (means.loc[("good", "trained"), "sharpening"] == -1).all()
+
+
+def test_models_are_compared_by_maps_of_one_definition(summary, table, means, monkeypatch):
+    """By "grad" the good model has its noise and the bad one none, by "recon" the other way round."""
+    asked = summary.Comparison("good over bad", "iou", "good", "bad", "above")
+    atoms = summary.Comparison("two levels", "two_levels", "good", "", "above", 0.75)
+    monkeypatch.setattr(summary, "COMPARISONS", (asked, atoms))
+    by_definition = {name: summary.seed_means(table, name) for name in ("grad", "recon")}
+    found = summary.compared(means.assign(two_levels=0.5), by_definition, ["good", "bad"])
+    assert found["maps"].tolist() == ["grad", "recon", ""]
+    assert found["verdict"].tolist()[:2] == ["holds", "holds"]
+    last = table[table["last"] & (table["weights"] == "trained")].set_index(["definition", "model", "seed"])["iou"]
+    for row in found.to_dict("records")[:2]:
+        differences = last[row["maps"], "good"] - last[row["maps"], "bad"]
+        assert row["difference"] == pytest.approx(differences.mean())
 
 
 def test_from_training_to_pictures(scenes, tmp_path, monkeypatch, capsys):
@@ -180,3 +202,9 @@ def test_from_training_to_pictures(scenes, tmp_path, monkeypatch, capsys):
     mine = rows[(rows["weights"] == "trained") & rows["default"] & rows["last"]]
     assert table.loc[("vars_d", "trained", 1), "iou"] == pytest.approx(mine["iou"].mean(), rel=1e-4)
     assert 0.3 < table.loc[("vars_d", "trained", 1), "two_levels"] <= 1
+    assert table.loc[("vars_d", "trained", 1), "active_start"] == 1, "the released GELU leaves no code at zero"
+    asked = pd.read_csv(tmp_path / "comparisons.csv", keep_default_na=False)
+    assert asked.groupby("claim")["maps"].agg(list).to_dict() == {
+        "entropy of the maps of VARS-D falls with the steps": ["grad", "recon"],
+        "atoms of VARS-D are nearer to two levels than a ramp (0.75)": [""],
+    }
