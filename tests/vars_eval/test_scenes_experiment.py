@@ -177,7 +177,11 @@ def test_models_are_compared_by_maps_of_one_definition(summary, table, means, mo
     found = summary.compared(means.assign(two_levels=0.5), by_definition, ["good", "bad"])
     assert found["maps"].tolist() == ["grad", "recon", ""]
     assert found["verdict"].tolist()[:2] == ["holds", "holds"]
-    last = table[table["last"] & (table["weights"] == "trained")].set_index(["definition", "model", "seed"])["iou"]
+    last = (
+        table[table["last"] & (table["weights"] == "trained")]
+        .set_index(["definition", "model", "seed"])["iou"]
+        .sort_index()
+    )
     for row in found.to_dict("records")[:2]:
         differences = last[row["maps"], "good"] - last[row["maps"], "bad"]
         assert row["difference"] == pytest.approx(differences.mean())
