@@ -1,5 +1,6 @@
 """The command line: `vars-eval run | ls | check-data | report | compare | claims | corruptions | corrupt | figure`."""
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit code: 0 well, 1 some cells failed, 2 wrong use, 130 interrupted, 141 output closed.
     """
+    # Names of files may hold any bytes; what the terminal cannot show is printed as escapes.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     parser = build_parser()
     given = list(sys.argv[1:] if argv is None else argv)
     try:

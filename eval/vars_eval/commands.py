@@ -1,6 +1,8 @@
 """What each command of `vars-eval` does with its parsed arguments."""
 
 import argparse
+import hashlib
+import os
 from pathlib import Path
 
 import timm
@@ -8,7 +10,10 @@ import torch
 
 from vars_eval import benchmarks as registry
 from vars_eval import store
-from vars_eval.data import paths
+from vars_eval.benchmark import Benchmark
+from vars_eval.data import deep, paths
+from vars_eval.data.check import DataSet
+from vars_eval.data.faults import clauses
 from vars_eval.distributed import World, world
 from vars_eval.errors import UserError
 from vars_eval.estimate import estimate_seconds
@@ -32,6 +37,8 @@ from vars_eval.report.evidence import read_tables
 from vars_eval.report.rows import group
 from vars_eval.run import DataOptions, check_model, counter, describe, run_model, synthesize
 from vars_eval.run import check_data as check_tasks
+
+_FAULTS_SHOWN = 20
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
@@ -201,8 +208,43 @@ def check_data(arguments: argparse.Namespace) -> int:
     print(f"found: {dataset.images:,} images in {cells} at {dataset.root}")
     for gap in dataset.gaps:
         print(f"missing: {gap}")
-    print("complete" if not dataset.gaps else "incomplete: `vars-eval run` needs --allow-partial and marks the row")
-    return 1 if dataset.gaps else 0
+    broken = _deep(benchmark, dataset, arguments) if arguments.deep else 0
+    if dataset.gaps:
+        print("incomplete: `vars-eval run` needs --allow-partial and marks the row")
+    elif broken:
+        print("complete, but not every image can be decoded: `vars-eval run` would fail")
+    else:
+        print("complete")
+    return 1 if dataset.gaps or broken else 0
+
+
+def _deep(benchmark: Benchmark, dataset: DataSet, arguments: argparse.Namespace) -> int:
+    """Opens every image and prints what was found; the number that cannot be decoded."""
+    if arguments.workers < 0:
+        raise UserError(f"--workers is {arguments.workers}; expected at least 0.")
+    files = deep.files(dataset)
+    place = hashlib.sha256(os.fsencode(dataset.root.resolve())).hexdigest()[:8]
+    report = Path(arguments.out) / "check_data" / f"{benchmark.dataset}-{place}.json"
+    progress = Progress(len(files))
+    progress.start("decoding")
+    try:
+        found = deep.examine(files, report, arguments.workers, progress.advance)
+    finally:
+        progress.close()
+    faults = [seen.fault for seen in found.values() if seen.fault]
+    for fault in faults[:_FAULTS_SHOWN]:
+        print(f"broken: {fault}")
+    kinds: dict[str, list[Path]] = {}
+    for path, seen in found.items():
+        for remark in seen.remarks:
+            kinds.setdefault(f"with {remark}", []).append(path)
+    for text, groups in (("of the same bytes", deep.doubles(found)), ("of one name", deep.equal_stems(found))):
+        if groups:
+            kinds[f"groups {text}, the first"] = [path for group in groups for path in group[:1]]
+    for line in clauses(kinds, dataset.root):
+        print(f"note: {line}")
+    print(f"decoded: {len(found) - len(faults):,} of {len(found):,} images; all findings: {report}")
+    return len(faults)
 
 
 def report(arguments: argparse.Namespace) -> int:

@@ -44,6 +44,18 @@ def target(out: Path, cell: str, image_id: str) -> Path:
     return out / cell / Path(image_id).with_suffix(".JPEG")
 
 
+def _refuse_twins(listing: Listing) -> None:
+    """Refuses images that would become one file, as all written names end alike."""
+    seen: dict[Path, str] = {}
+    for image_id in listing.ids:
+        other = seen.setdefault(target(Path(), "", image_id), image_id)
+        if other != image_id:
+            raise UserError(
+                f"{listing.folder} has {other} and {image_id}, which would both be written as "
+                f"{target(Path(), '', image_id)}; rename one."
+            )
+
+
 def _write(path: Path, content: bytes) -> None:
     """Under its name only when all of it is written."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,6 +126,7 @@ def write_corrupted(
     Raises:
         UserError: `out` holds something else, or can not be written.
     """
+    _refuse_twins(listing)
     _keep_recipe(listing, out, recipe)
     cells = [cell.name for cell in layout.cells]
     pieces = [listing.ids[start : start + _TOGETHER] for start in range(0, len(listing.ids), _TOGETHER)]

@@ -47,4 +47,4 @@ def write_whole(path: Path, text: str) -> None:
         text: Its content.
     """
     with whole_file(path) as file:
-        file.write(text.encode())
+        file.write(text.encode(errors="backslashreplace"))  # names of files may hold any bytes

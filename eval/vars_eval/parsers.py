@@ -141,6 +141,9 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_argument("bench", metavar="BENCH", help="a benchmark's name")
     check.add_argument("--data-dir", nargs="+", default=[], metavar="[DATASET=]PATH")
     check.add_argument("--classes", choices=["imagenet", "folders"], default="imagenet")
+    check.add_argument("--deep", action="store_true", help="decode every image: broken ones, doubles, odd formats")
+    check.add_argument("--out", default="results", metavar="DIR", help="where --deep keeps its report (results)")
+    check.add_argument("--workers", type=int, default=2, metavar="N", help="processes of --deep (default: 2)")
     check.set_defaults(command="commands.check_data")
 
     report = sub.add_parser("report", help="leaderboard.csv, results.csv and a table", allow_abbrev=False)

@@ -100,10 +100,10 @@ def test_lines_that_are_none(line, sentence, root):
 
 def test_a_list_that_can_not_be_read(root):
     (root / "splits" / "photo_train_kfold.txt").unlink()
-    with pytest.raises(UserError, match=r"photo_train_kfold.txt can not be read \(No such file"):
+    with pytest.raises(UserError, match=r"photo_train_kfold.txt cannot be read \(No such file"):
         check(root)
     (root / "splits" / "photo_train_kfold.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match=r"photo_train_kfold.txt can not be read \(no text\)"):
+    with pytest.raises(UserError, match=r"photo_train_kfold.txt cannot be read \(no text in UTF-8\)"):
         check(root)
 
 

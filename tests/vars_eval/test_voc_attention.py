@@ -201,7 +201,7 @@ def damage(tree, how):
         ("rgb", "mode RGB, expected a palette PNG"),
         ("size", "50 x 40 and its picture"),
         ("gray", "expected 0 .background., 1 to 20"),
-        ("cut", "can not be decoded"),
+        ("cut", "cannot be decoded"),
     ],
 )
 def test_a_bad_mask_is_one_sentence(how, clue, tree, tmp_path, run):
@@ -238,7 +238,7 @@ def test_another_folder_is_refused(tmp_path, run):
     (tmp_path / "JPEGImages").mkdir()
     code, _, err = run("check-data", NAME, "--data-dir", tmp_path)
     assert (code, len(err.splitlines())) == (2, 1)
-    assert "ImageSets/Segmentation/val.txt can not be read" in err
+    assert "ImageSets/Segmentation/val.txt cannot be read" in err
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from vars_eval.data.decode import image_size
 from vars_eval.data.layout import Cell
 from vars_eval.data.scenes import write_voc
 from vars_eval.data.transforms import ResizeCrop, Squash, Transform
+from vars_eval.data.tree import by_stem
 from vars_eval.data.voc import CLASSES, MASKS, VOID, VOCLayout, read_mask
 from vars_eval.errors import UserError
 from vars_eval.metrics.saliency import centre_gaussian
@@ -109,13 +110,14 @@ class VOCAttention(Attention):
 
     def measure(self, job: "Job") -> Measure:
         """Counts pixels; see `Attention.measure`."""
-        masks = job.dataset.root / MASKS
+        folder = job.dataset.root / MASKS
+        masks = by_stem(folder, {".png"})
         cut = ResizeCrop(job.model.info.img_size, InterpolationMode.NEAREST)
         thresholds = sorted({*SWEEP, self.threshold})
         main = thresholds.index(self.threshold)
 
         def measured(image: "ImageRef", saliency: Floats) -> dict[str, float]:
-            mask = read_mask(masks / f"{Path(image.id).stem}.png", image_size(image.path))
+            mask = read_mask(folder / masks[Path(image.id).stem], image_size(image.path))
             labels = cut(mask)[0].numpy() if self.view == "crop" else np.asarray(mask)
             objects = (labels > 0) & (labels != VOID)
             target = objects | (labels == VOID) if self.void == "foreground" else objects

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vars_eval.data.check import DataSet
+from vars_eval.data.faults import Faults, clauses
 from vars_eval.data.layout import Cell, Layout, with_manifest
-from vars_eval.data.tree import Listing, find_root
+from vars_eval.data.tree import Listing, find_root, list_folder
 from vars_eval.errors import UserError
 
 
@@ -50,6 +51,9 @@ def check_annotated(layout: AnnotatedLayout, data_dir: Path) -> DataSet:
         found, expected = len(listing.ids), layout.expected(cell)
         images += found
         missing = list(listing.missing)
+        faults: Faults = {}
+        list_folder(listing.folder, faults)
+        missing += clauses(faults, listing.folder)
         if expected and found != expected:
             missing.append(f"{found:,} images, expected {expected:,}")
         gaps += [f"{cell.name}: {', '.join(missing)}"] if missing else []

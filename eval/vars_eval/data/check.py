@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vars_eval.data.faults import Faults, clauses
 from vars_eval.data.layout import Cell, Layout, with_manifest
 from vars_eval.data.tree import cell_folder, find_root, list_cell, list_folder
 from vars_eval.errors import UserError
@@ -41,7 +42,8 @@ def some(names: list[str]) -> str:
 
 def _check_cell(layout: Layout, folder: Path, cell: Cell) -> tuple[int, str]:
     """Number of images of one cell, and what is missing, if anything; a tree that can not be this data set raises."""
-    listing = list_cell(folder)
+    faults: Faults = {}
+    listing = list_cell(folder, faults)
     if not listing.counts:
         loose = len(list_folder(folder)[1])
         found = f"{loose:,} images but no class folders" if loose else "no class folders"
@@ -59,6 +61,7 @@ def _check_cell(layout: Layout, folder: Path, cell: Cell) -> tuple[int, str]:
     empty = [name for name, count in listing.counts.items() if count == 0]
     if empty:
         gaps.append(f"{len(empty)} class folders are empty ({some(empty)})")
+    gaps += clauses(faults, folder)
     expected = layout.expected(cell)
     if expected and len(listing.ids) != expected:
         gaps.append(f"{len(listing.ids):,} images, expected {expected:,}")

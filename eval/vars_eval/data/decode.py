@@ -6,6 +6,8 @@ their range is known, and refused where it is not.
 """
 
 import io
+import warnings
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,26 @@ from vars_eval.errors import UserError, reason
 _EIGHT_BITS = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK"})
 """Modes whose conversion to RGB is exact (alpha is dropped, as in torchvision and timm) or the usual one (CMYK)."""
 
+_FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF", "QOI")
+"""What is read, whatever the suffix. Pillow's others are documents, icons and instruments, some run other programs."""
+
 _SIXTEEN_BITS = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
 
 _BITS, _PHOTOMETRIC, _PLANAR, _SAMPLE_FORMAT, _COMPRESSION = 258, 262, 284, 339, 259
 """Tags of TIFF 6.0."""
 
+_ORIENTATION = 274
+_LARGE = 89_000_000
+"""Pixels from which Pillow warns of a decompression bomb; at twice as many it refuses."""
+
 _WHITE_IS_ZERO, _YCBCR, _CHUNKY, _UNSIGNED, _JPEG = 0, 6, 1, 1, 7
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Those of the formats that this Pillow has."""
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
 class _Refused(ValueError):
@@ -58,8 +74,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         _check_tiff(image)
     if image.mode in _EIGHT_BITS or (image.mode == "YCbCr" and image.format in ("JPEG", "TIFF")):
         return image.convert("RGB")
-    # Pillow brings PGM of up to 16 bits to 0 .. 65535 by the file's own maximum.
-    if image.mode in _SIXTEEN_BITS or (image.mode == "I" and image.format == "PPM"):
+    # Pillow brings PGM of up to 16 bits to 0 .. 65535 by the file's maximum; before 11, it opens 16-bit PNG as mode I.
+    if image.mode in _SIXTEEN_BITS or (image.mode == "I" and image.format in ("PPM", "PNG")):
         # The high byte: what Pillow itself keeps of 16-bit colour, and scikit-image and OpenCV of both.
         high = np.asarray(image).astype(np.uint32) >> 8
         return Image.fromarray(high.astype(np.uint8)).convert("RGB")
@@ -84,8 +100,10 @@ def decode_rgb(data: bytes, name: str | Path) -> Image.Image:
         UserError: It cannot be decoded, or it cannot be told what its samples mean; the sentence names it.
     """
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            return _to_rgb(image)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Pillow about odd metadata, which change no pixel
+            with Image.open(io.BytesIO(data), formats=_formats()) as image:
+                return _to_rgb(image)
     except Exception as error:  # decoders fail in whatever way on a broken file: struct, zlib, IndexError, MemoryError
         raise UserError(_sentence(name, data, error)) from error
 
@@ -106,6 +124,27 @@ def decode_file(path: Path) -> Image.Image:
     return decode_rgb(data, path)
 
 
+def remarks(data: bytes) -> tuple[str, ...]:
+    """What a decoded image file holds that the decoded pixels do not show; nothing for the released ImageNet files.
+
+    Args:
+        data: All bytes of a file that `decode_rgb` takes.
+    """
+    found = []
+    with Image.open(io.BytesIO(data), formats=_formats()) as image:
+        if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
+            found.append("several frames: the first is used")
+        if image.getexif().get(_ORIENTATION, 1) not in (0, 1):
+            found.append("an orientation: not applied, as in the published evaluations")
+        if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
+            found.append("transparency: dropped, as in the published evaluations")
+        if image.mode in _SIXTEEN_BITS or image.mode == "I":
+            found.append("16-bit samples: the high byte is used")
+        if image.width * image.height > _LARGE:
+            found.append(f"more than {_LARGE // 10**6} million pixels")
+    return tuple(found)
+
+
 def image_size(path: Path) -> tuple[int, int]:
     """Width and height of an image, from its header alone.
 
@@ -113,7 +152,7 @@ def image_size(path: Path) -> tuple[int, int]:
         UserError: It is no image.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=_formats()) as image:
             return image.size
     except Exception as error:  # as in decode_rgb
         raise UserError(_sentence(path, None, error)) from error

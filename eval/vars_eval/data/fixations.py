@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
 
+from vars_eval.data.decode import decode_file
 from vars_eval.data.gaze import Detector, read_gaze
+from vars_eval.data.text import read_table
 from vars_eval.data.tree import is_image
 from vars_eval.errors import UserError
 
@@ -27,16 +29,34 @@ def stem(name: str) -> str:
     return name.rsplit(".", 1)[0] if is_image(name) else name
 
 
+def twins(names: Iterable[str]) -> list[list[str]]:
+    """Image names that differ by their suffix only, so that nobody can tell whose the fixations are.
+
+    Args:
+        names: File names; one with and one without a suffix are no twins.
+    """
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        if is_image(name):
+            groups.setdefault(stem(name), []).append(name)
+    return [group for group in groups.values() if len({name.rsplit(".", 1)[-1] for name in group}) > 1]
+
+
+def _as_text(values: NDArray[Any]) -> NDArray[Any]:
+    """Names that were stored as bytes, as text; all else as it is."""
+    return np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values
+
+
 def _table(path: Path) -> pd.DataFrame:
+    if path.suffix.lower() != ".npz":
+        return pd.DataFrame(read_table(path, "The fixations"), dtype=str)
     try:
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
-                return pd.DataFrame({name: arrays[name] for name in arrays.files})
-        return pd.read_csv(path, dtype={"image": str}, skipinitialspace=True)
+        with np.load(path, allow_pickle=False) as arrays:
+            return pd.DataFrame({name: _as_text(arrays[name]) for name in arrays.files})
     except (OSError, ValueError, TypeError, AttributeError, EOFError, BadZipFile) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
-            f"The fixations {path} can not be read ({reason}); expected columns (CSV) or arrays of one length (NPZ) "
+            f"The fixations {path} cannot be read ({reason}); expected columns (CSV) or arrays of one length (NPZ) "
             "with the names image, x, y, observer, order."
         ) from error
 
@@ -54,7 +74,7 @@ def read_export(path: Path, keep_first: bool) -> dict[str, Points]:
         Stem of the picture's name -> fixations.
 
     Raises:
-        UserError: It can not be read, lacks a column, or holds a value that is no number.
+        UserError: It cannot be read, lacks a column, or holds a value that is no number.
     """
     table = _table(path)
     needed = ("image", "x", "y", *(() if keep_first else _SCANPATH))
@@ -67,12 +87,17 @@ def read_export(path: Path, keep_first: bool) -> dict[str, Points]:
         )
     numbers = ["x", "y", *(() if keep_first else ["order"])]
     values = table[numbers].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
-    wrong = np.flatnonzero(~np.isfinite(values).all(1) | table[list(needed)].isna().any(axis=1).to_numpy())
+    blank = table[list(needed)].isna() | (table[list(needed)] == "")
+    wrong = np.flatnonzero(~np.isfinite(values).all(1) | blank.any(axis=1).to_numpy())
     if len(wrong):
         row = ", ".join(f"{name}={table[name].iloc[wrong[0]]}" for name in needed)
         raise UserError(
             f"The fixations {path} lack a value or number in row {wrong[0] + 1} ({row}); mend or remove it."
         )
+    given = table["image"].astype(str).drop_duplicates()
+    both = next(iter(twins(given.tolist())), None)
+    if both:
+        raise UserError(f"The fixations {path} are on {' and on '.join(both)}, which are one name here; rename one.")
     table = table.assign(image=table["image"].astype(str).map(stem)).assign(**dict(zip(numbers, values.T, strict=True)))
     names = table["image"].unique()
     if not keep_first:
@@ -90,7 +115,7 @@ def from_gaze(recordings: Mapping[str, Iterable[Path]], detector: Detector, keep
         keep_first: Whether the first fixation of each recording counts.
 
     Raises:
-        UserError: A recording can not be read.
+        UserError: A recording cannot be read.
     """
     first = 0 if keep_first else 1
     return {
@@ -110,13 +135,9 @@ def read_points(path: Path, size: tuple[int, int]) -> Points:
         Centres of the pixels that are brighter than 127.
 
     Raises:
-        UserError: It can not be read, or is not of the picture's size.
+        UserError: It cannot be read, or is not of the picture's size.
     """
-    try:
-        with Image.open(path) as image:
-            bright = np.asarray(image.convert("L")) > _POINT
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UserError(f"The point image {path} can not be decoded ({error}); replace it and run again.") from error
+    bright = np.asarray(decode_file(path).convert("L")) > _POINT
     if bright.shape != size[::-1]:
         raise UserError(
             f"The point image {path} is {bright.shape[1]} x {bright.shape[0]} and its picture {size[0]} x {size[1]} "

@@ -7,10 +7,10 @@ from pathlib import Path
 from vars_eval.data.annotated import AnnotatedLayout
 from vars_eval.data.check import some
 from vars_eval.data.decode import image_size
-from vars_eval.data.fixations import Points, from_gaze, read_export, read_points, stem
+from vars_eval.data.fixations import Points, from_gaze, read_export, read_points, stem, twins
 from vars_eval.data.gaze import Detector
 from vars_eval.data.layout import Cell
-from vars_eval.data.tree import Listing, list_folder
+from vars_eval.data.tree import Listing, by_stem, list_folder
 from vars_eval.errors import UserError
 
 SOURCES = {
@@ -42,7 +42,14 @@ class MIT1003Layout(AnnotatedLayout):
 
     def listing(self, root: Path, cell: Cell) -> Listing:
         """Lists the pictures that have fixations in the source; see `AnnotatedLayout.listing`."""
-        pictures = {stem(name): name for name in list_folder(root / cell.folder)[1]}
+        images = list_folder(root / cell.folder)[1]
+        both = next(iter(twins(images)), None)
+        if both:
+            raise UserError(
+                f"{root / cell.folder} has {' and '.join(both)}, and fixations go by the name without suffix; "
+                "remove or rename one."
+            )
+        pictures = {stem(name): name for name in images}
         files, missing = self._export(root) if self.fixations == "export" else self._files(root, sorted(pictures))
         without = [name for name in pictures if name not in files]
         if without:
@@ -96,16 +103,14 @@ class MIT1003Layout(AnnotatedLayout):
         """Files of each picture that has any, and what is missing."""
         if self.fixations == "fixpts":
             folder = root / "ALLFIXATIONMAPS"
-            there = set(list_folder(folder)[1])
-            return {name: [folder / file] for name in names if (file := f"{name}_fixPts.jpg") in there}, []
+            there = by_stem(folder, {".jpg", ".jpeg"})
+            return {name: [folder / there[points]] for name in names if (points := f"{name}_fixPts") in there}, []
         folder = root / "DATA"
-        recordings = {
-            observer: {path.stem for path in (folder / observer).glob("*.mat")} for observer in list_folder(folder)[0]
-        }
+        recordings = {observer: by_stem(folder / observer, {".mat"}) for observer in list_folder(folder)[0]}
         files = {
             name: paths
             for name in names
-            if (paths := [folder / observer / f"{name}.mat" for observer, there in recordings.items() if name in there])
+            if (paths := [folder / observer / there[name] for observer, there in recordings.items() if name in there])
         }
         missing = []
         if self.official and len(recordings) != _OBSERVERS:

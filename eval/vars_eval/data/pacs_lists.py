@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vars_eval.data.text import read_text
 from vars_eval.errors import UserError
 
 KINDS = ("train", "crossval", "test")
@@ -52,10 +53,9 @@ def find_lists(root: Path, domains: Sequence[str]) -> Path:
 def _lines(path: Path) -> list[tuple[str, int]]:
     """Path and label of each line."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "no text"
-        raise UserError(f"The split list {path} can not be read ({reason}); put PACS's own list there.") from error
+        lines = read_text(path, "The split list").split("\n")
+    except UserError as error:
+        raise UserError(f"{error} Or put PACS's own list there.") from error
     found = []
     for number, line in enumerate(lines, start=1):
         name, _, label = line.strip().rpartition(" ")

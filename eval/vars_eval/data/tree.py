@@ -2,11 +2,12 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vars_eval.data.faults import Faults, fault
 from vars_eval.data.litter import is_litter
 from vars_eval.errors import UserError
 
@@ -23,11 +24,12 @@ def is_image(name: str) -> bool:
     return not is_litter(name) and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122 (hot)
 
 
-def list_folder(folder: Path) -> tuple[list[str], list[str]]:
+def list_folder(folder: Path, faults: Faults | None = None) -> tuple[list[str], list[str]]:
     """One scandir.
 
     Args:
         folder: Where to look.
+        faults: Where to note images that are none (empty files, links that lead nowhere); not looked for where None.
 
     Returns:
         Sorted names of its sub-folders and of its images.
@@ -41,6 +43,8 @@ def list_folder(folder: Path) -> tuple[list[str], list[str]]:
             for entry in entries:
                 if is_image(entry.name):
                     images.append(entry.name)
+                    if faults is not None and (kind := fault(entry)):
+                        faults.setdefault(kind, []).append(folder / entry.name)
                 elif not is_litter(entry.name) and entry.is_dir():
                     folders.append(entry.name)
     except FileNotFoundError as error:
@@ -50,6 +54,29 @@ def list_folder(folder: Path) -> tuple[list[str], list[str]]:
     except OSError as error:
         raise UserError(f"The folder {folder} can not be read ({error.strerror}); check its permissions.") from error
     return sorted(folders), sorted(images)
+
+
+def by_stem(folder: Path, suffixes: Set[str]) -> dict[str, str]:
+    """Files of some kinds, in any case of the suffix.
+
+    Args:
+        folder: Where to look; nothing is found where it is missing.
+        suffixes: In lower case, with the dot.
+
+    Returns:
+        Name without suffix -> name.
+
+    Raises:
+        UserError: Two files have one name but for the suffix.
+    """
+    found: dict[str, str] = {}
+    for name in sorted(os.listdir(folder)) if folder.is_dir() else []:  # noqa: PTH208 (names are enough)
+        base, suffix = os.path.splitext(name)  # noqa: PTH122
+        if suffix.lower() in suffixes and not is_litter(name):
+            if base in found:
+                raise UserError(f"{folder} has {found[base]} and {name}, expected one of them; remove the other.")
+            found[base] = name
+    return found
 
 
 @dataclass(frozen=True)
@@ -71,11 +98,12 @@ class Listing:
     missing: tuple[str, ...] = ()
 
 
-def list_cell(folder: Path) -> Listing:
+def list_cell(folder: Path, faults: Faults | None = None) -> Listing:
     """Lists one cell.
 
     Args:
         folder: Folder that holds the class folders.
+        faults: As in `list_folder`.
 
     Raises:
         UserError: It is missing or can not be read.
@@ -83,7 +111,7 @@ def list_cell(folder: Path) -> Listing:
     counts: dict[str, int] = {}
     ids: list[str] = []
     for name in list_folder(folder)[0]:
-        images = list_folder(folder / name)[1]
+        images = list_folder(folder / name, faults)[1]
         counts[name] = len(images)
         ids.extend(f"{name}/{image}" for image in images)
     return Listing(folder, counts, tuple(ids))

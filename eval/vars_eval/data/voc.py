@@ -9,8 +9,9 @@ from PIL import Image
 from vars_eval.data.annotated import AnnotatedLayout
 from vars_eval.data.check import some
 from vars_eval.data.layout import Cell
-from vars_eval.data.tree import Listing
-from vars_eval.errors import UserError
+from vars_eval.data.text import read_text
+from vars_eval.data.tree import Listing, by_stem
+from vars_eval.errors import UserError, reason
 
 VOID = 255
 CLASSES = range(1, 21)
@@ -33,11 +34,11 @@ class VOCLayout(AnnotatedLayout):
         """Lists the pictures that have a mask; see `AnnotatedLayout.listing`."""
         path = root / _LISTS / f"{cell.name}.txt"
         try:
-            ids = sorted(set(path.read_text(encoding="utf-8").split()))
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{path} can not be read; {self.title} is expected as {self.tree()}.") from error
-        pictures = {file.stem for file in (root / cell.folder).glob("*.jpg")}
-        masks = {file.stem for file in (root / MASKS).glob("*.png")}
+            ids = sorted(set(read_text(path, "The list").split()))
+        except UserError as error:
+            raise UserError(f"{error} {self.title} is expected as {self.tree()}.") from error
+        pictures = by_stem(root / cell.folder, {".jpg", ".jpeg"})
+        masks = by_stem(root / MASKS, {".png"})
         without = {
             f"picture ({cell.folder}/ID.jpg)": [name for name in ids if name not in pictures],
             f"mask ({MASKS}/ID.png)": [name for name in ids if name not in masks],
@@ -46,8 +47,8 @@ class VOCLayout(AnnotatedLayout):
         return Listing(
             folder=root / cell.folder,
             counts={},
-            ids=tuple(f"{name}.jpg" for name in whole),
-            annotations=tuple(root / MASKS / f"{name}.png" for name in whole),
+            ids=tuple(pictures[name] for name in whole),
+            annotations=tuple(root / MASKS / masks[name] for name in whole),
             missing=tuple(
                 f"{len(names)} ids have no {what}: {some(names)}" for what, names in without.items() if names
             ),
@@ -70,8 +71,8 @@ def read_mask(path: Path, size: tuple[int, int]) -> Image.Image:
     try:
         with Image.open(path) as image:
             image.load()
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UserError(f"The mask {path} can not be decoded ({error}); replace it and run again.") from error
+    except Exception as error:  # decoders fail in whatever way on a broken file
+        raise UserError(f"The mask {path} cannot be decoded ({reason(error)}); replace it and run again.") from error
     if image.mode not in ("P", "L"):
         raise UserError(
             f"The mask {path} is an image of mode {image.mode}, expected a palette PNG (mode P) that stores class "
