@@ -6,7 +6,9 @@ their range is known, and refused where it is not.
 """
 
 import io
+import struct
 import warnings
+import zlib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -64,6 +66,27 @@ def _check_tiff(image: Any) -> None:
         raise _refuse("YCbCr without JPEG")
 
 
+_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+"""First column and row, and steps, of the passes of an interlaced PNG (its specification, section 8.2)."""
+
+
+def _check_png(data: bytes) -> None:
+    """Refuses a PNG whose compressed rows end early: Pillow leaves the rest black without a word."""
+    width, height, bits, colour, _, _, interlaced = struct.unpack(">IIBBBBB", data[16:29])
+    depth = bits * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
+    passes = _ADAM7 if interlaced else ((0, 0, 1, 1),)
+    sizes = [(-(-(width - x) // right), -(-(height - y) // down)) for x, y, right, down in passes]
+    left = sum(rows * (1 + (columns * depth + 7) // 8) for columns, rows in sizes if columns > 0 and rows > 0)
+    inflate, place = zlib.decompressobj(), 8
+    while left > 0 and place + 8 <= len(data):
+        (length,) = struct.unpack(">I", data[place : place + 4])
+        if data[place + 4 : place + 8] == b"IDAT":
+            left -= len(inflate.decompress(data[place + 8 : place + 8 + length]))
+        place += 12 + length
+    if left > 0:
+        raise ValueError("its rows end early")
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
     """The image in RGB.
 
@@ -87,7 +110,7 @@ def decode_rgb(data: bytes, name: str | Path) -> Image.Image:
     """Decodes the content of an image file.
 
     Of several frames the first counts; orientation (EXIF) and colour profiles are not applied, as in the published
-    evaluations.
+    evaluations, but for the orientation of a TIFF, which Pillow applies by itself.
 
     Args:
         data: All bytes of the file.
@@ -103,7 +126,10 @@ def decode_rgb(data: bytes, name: str | Path) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of Pillow about odd metadata, which change no pixel
             with Image.open(io.BytesIO(data), formats=_formats()) as image:
-                return _to_rgb(image)
+                found = _to_rgb(image)
+                if image.format == "PNG":
+                    _check_png(data)
+                return found
     except Exception as error:  # decoders fail in whatever way on a broken file: struct, zlib, IndexError, MemoryError
         raise UserError(_sentence(name, data, error)) from error
 
@@ -134,7 +160,7 @@ def remarks(data: bytes) -> tuple[str, ...]:
     with Image.open(io.BytesIO(data), formats=_formats()) as image:
         if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
             found.append("several frames: the first is used")
-        if image.getexif().get(_ORIENTATION, 1) not in (0, 1):
+        if image.format != "TIFF" and image.getexif().get(_ORIENTATION, 1) not in (0, 1):
             found.append("an orientation: not applied, as in the published evaluations")
         if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
             found.append("transparency: dropped, as in the published evaluations")
