@@ -10,6 +10,7 @@ from torch import nn
 
 from vars_timm.convert.attention import NormedLinear
 from vars_timm.mixers import Mixer
+from vars_timm.mixers.trained_as import BUFFER
 
 
 class Counts(NamedTuple):
@@ -48,7 +49,7 @@ def hand_over(attention: Attention, mixer: Mixer) -> Counts:
         (counts.kept if part in norms else counts.dropped)[f"{part}_norm"] += _size(norm)
     (counts.kept if keeps_proj else counts.dropped)["proj"] += _size(attention.proj)
     for name, tensor in mixer.state_dict().items():
-        if name.split(".")[0] not in (projection, "proj"):
+        if name.split(".")[0] not in (projection, "proj", BUFFER):
             counts.new[name] += tensor.numel()
 
     if parts:

@@ -1,7 +1,8 @@
 """The two formulations of VARS as sets of named options: as released, and as the paper states it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
 from typing import Any, ClassVar, Self, TypeVar
 
 from vars_timm.mixers.lasso import ADJOINTS, METHODS, Lasso
@@ -27,6 +28,7 @@ class Formulation:
         adjoint: "implicit" (the default) for the exact gradient at the minimum, or "unrolled".
         tol: Bound on the largest change of a code by another update; 1e-5.
         max_steps: Bound on the number of steps, 1,000; it takes the place of num_steps.
+        named: Names of the options that were given, where the others are those of a preset.
     """
 
     lam: float
@@ -40,6 +42,7 @@ class Formulation:
     adjoint: str | None = None
     tol: float | None = None
     max_steps: int | None = None
+    named: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
 
     WORDS: ClassVar[Mapping[str, tuple[str | None, ...]]] = {
         "shrinkage": SHRINKAGES,
@@ -101,11 +104,15 @@ class Formulation:
             TypeError: If there is no option of a given name.
             ValueError: If a value makes no sense.
         """
-        names = {field.name for field in fields(self)}
-        unknown = ", ".join(sorted(set(given) - names))
+        names = {option.name for option in fields(self)} - {"named"}
+        unknown = sorted(set(given) - names)
         if unknown:
-            raise TypeError(f"unexpected option {unknown}; the formulation has {', '.join(sorted(names))}")
-        changed = replace(self, **given)
+            near = [name for option in unknown for name in get_close_matches(option, names)]
+            hint = f"did you mean {', '.join(near)}? " if near else ""
+            raise TypeError(
+                f"unexpected option {', '.join(unknown)}; {hint}the formulation has {', '.join(sorted(names))}"
+            )
+        changed = replace(self, **given, named=self.named | set(given))
         if changed.solver != "steps" and changed.num_steps != self.num_steps:
             raise ValueError(
                 f'num_steps counts the updates of solver="steps", got {changed.num_steps} with '

@@ -1,6 +1,7 @@
 """What the mixers of the VARS family share: the recurrent sparse reconstruction of a signal in a dictionary."""
 
-from typing import NamedTuple
+import warnings
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,6 +10,7 @@ from vars_timm.fixed_point import Solution
 from vars_timm.mixers.formulation import Formulation
 from vars_timm.mixers.lasso import MAX_STEPS
 from vars_timm.mixers.mixer import Mixer
+from vars_timm.mixers.trained_as import BUFFER, adoptable, decode, encode, options_of
 from vars_timm.sparse import ista_step, start_codes
 
 
@@ -49,9 +51,19 @@ class SparseMixer(Mixer):
         solution: With a solver, how the last forward pass found the codes: `solution.steps` and `solution.residuals`
             are (B, C), as every channel of an image is a problem of its own.
         formulation: The options that the mixer was built with.
+        vars_options: The options in use, as bytes: they are saved with the weights, and read when weights are loaded.
+        adopted: Options that came with the weights, in place of the mixer's own.
     """
 
-    def __init__(self, dim: int, grid: tuple[int, int], formulation: Formulation) -> None:
+    vars_options: Tensor
+
+    def __init__(
+        self,
+        dim: int,
+        grid: tuple[int, int],
+        formulation: Formulation,
+        device: torch.device | str | None = None,
+    ) -> None:
         super().__init__(dim, grid)
         self.formulation = formulation
         self.num_steps = formulation.num_steps
@@ -64,6 +76,55 @@ class SparseMixer(Mixer):
         if self.has_solver:
             self.num_steps = MAX_STEPS if formulation.max_steps is None else formulation.max_steps
         self.solution: Solution | None = None
+        self.adopted: dict[str, Any] = {}
+        self.register_buffer(BUFFER, self._encoded().to(device))
+
+    def reset_parameters(self) -> None:
+        """Write the options, as for a mixer that comes from the meta device."""
+        self.vars_options.copy_(self._encoded())
+
+    @torch.jit.unused
+    def options(self) -> dict[str, Any]:
+        """The options in use: those of the formulation, and lam and num_steps as they now are."""
+        return options_of(self.formulation, float(self.lam), int(self.num_steps))
+
+    def _encoded(self) -> Tensor:
+        return encode(self.options())
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        # lam and num_steps are plain attributes, which may have changed since.
+        if not self.vars_options.is_meta:
+            self.vars_options = self._encoded().to(self.vars_options.device)
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
+        stored = state_dict.get(prefix + BUFFER)
+        if stored is not None:
+            self._adopt(decode(stored))
+        elif any(name.startswith(prefix) for name in state_dict):
+            warnings.warn(
+                f"the weights do not say which lam and num_steps they were trained with; they are used with "
+                f"lam={self.lam} and num_steps={self.num_steps}; pass lam and num_steps if they were others",
+                stacklevel=2,
+            )
+        state_dict[prefix + BUFFER] = self._encoded().to(self.vars_options.device if stored is None else stored.device)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def _adopt(self, stored: dict[str, Any]) -> None:
+        """Take over lam and num_steps that the weights were trained with.
+
+        Raises:
+            ValueError: If the weights were trained with what the mixer was not built for, or was told not to be.
+        """
+        own = self.options()
+        changed = {name for name in ("lam", "num_steps") if own[name] != getattr(self.formulation, name)}
+        if self.has_solver:
+            changed.discard("num_steps")
+        said = self.formulation.named | (changed - set(self.adopted))
+        found = adoptable(stored, own, frozenset(said))
+        for name, value in found.items():
+            setattr(self, name, value)
+        self.adopted = {**self.adopted, **found}
 
     def problem(self, x: Tensor) -> Problem:
         """The reconstruction that tokens (B, N, C) ask for."""

@@ -46,7 +46,7 @@ class DynamicMixer(SparseMixer):
             ValueError: If head_dim does not divide dim.
         """
         dd: Any = {"device": device, "dtype": dtype}
-        super().__init__(dim, grid, formulation)
+        super().__init__(dim, grid, formulation, device)
         heads = count_heads(dim, head_dim)
         self.head_dim = head_dim
         self.has_values = formulation.value_proj
@@ -65,6 +65,7 @@ class DynamicMixer(SparseMixer):
 
     def reset_parameters(self) -> None:
         """Draw the random features, and let the learned parts of the dynamics change nothing."""
+        super().reset_parameters()
         if self.learned_k is not None:
             nn.init.eye_(self.learned_k)
         for scale in (self.learned_lam, self.learned_L):

@@ -54,7 +54,7 @@ class VarsS(SparseMixer):
         """
         dd: Any = {"device": device, "dtype": dtype}
         chosen = formulate(STATIC, formulation, options)
-        super().__init__(dim, grid, chosen)
+        super().__init__(dim, grid, chosen, device)
         self.brings_norm = chosen.batch_norm
         self.unit_step = chosen.lipschitz == "one"
         self.dictionary = (
@@ -73,6 +73,7 @@ class VarsS(SparseMixer):
 
     def reset_parameters(self) -> None:
         """Draw the extra filter."""
+        super().reset_parameters()
         if self.kernel2 is not None:
             nn.init.normal_(self.kernel2, std=0.02)
 

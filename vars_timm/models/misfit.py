@@ -5,6 +5,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from vars_timm.mixers.trained_as import BUFFER
+
 FIRST_OF_MLP = re.compile(r"(.*\.)?blocks\.\d+(\.\d+)?\.mlp\.fc1\.weight")
 HEAD = ("head.weight", "head.bias")
 
@@ -20,8 +22,8 @@ def misfit(state_dict: Mapping[str, Tensor], expected: Mapping[str, Tensor], mod
     Returns:
         What the weights hold, what the model has, and what to do; "" if they fit.
     """
-    missing = [name for name in expected if name not in state_dict]
-    unexpected = [name for name in state_dict if name not in expected]
+    missing = [name for name in expected if name not in state_dict and not name.endswith(BUFFER)]
+    unexpected = [name for name in state_dict if name not in expected and not name.endswith(BUFFER)]
     reshaped = [name for name in expected if name in state_dict and state_dict[name].shape != expected[name].shape]
     # The head comes last: beside others it is the least telling example.
     reshaped.sort(key=HEAD.__contains__)
