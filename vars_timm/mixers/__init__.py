@@ -1,10 +1,13 @@
 """Token mixers, one file each: (B, N, C) -> (B, N, C) on a fixed grid, found by the name used in model names."""
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Any
 
 import torch
 
+from vars_timm.mixers.formulation import DynamicFormulation, Formulation, JointFormulation, StaticFormulation
 from vars_timm.mixers.global_filter import GlobalFilter
 from vars_timm.mixers.lasso import Lasso, solutions
 from vars_timm.mixers.mixer import Mixer
@@ -26,6 +29,44 @@ MIXERS: dict[str, type[Mixer]] = {
     "vars_d": VarsD,
     "vars_sd": VarsSD,
 }
+
+# Arguments that every mixer's builder knows: a mixer that is no VARS mixer refuses them if they are given.
+DYNAMICS = ("formulation", "num_steps", "lam")
+BUILT_WITH = frozenset({"self", "dim", "grid", "device", "dtype", "options", "num_prefix_tokens"})
+FORMULATIONS: dict[str, type[Formulation]] = {
+    "vars_s": StaticFormulation,
+    "vars_d": DynamicFormulation,
+    "vars_sd": JointFormulation,
+}
+
+
+def option_names(name: str) -> frozenset[str]:
+    """The arguments that a mixer takes besides its sizes, such as head_dim, lam or shrinkage.
+
+    Args:
+        name: A key of MIXERS.
+    """
+    own = set(inspect.signature(MIXERS[name].__init__).parameters)
+    formulation = FORMULATIONS.get(name)
+    fields_of = {field.name for field in fields(formulation)} - {"named"} if formulation else set()
+    return frozenset((own - BUILT_WITH) | fields_of)
+
+
+def merge_dynamics(mixer_args: Mapping[str, Any] | None, **dynamics: str | float | None) -> dict[str, Any]:
+    """The arguments of a mixer from its `mixer_args` and those that a model takes beside them.
+
+    Args:
+        mixer_args: Arguments by name.
+        **dynamics: formulation, num_steps and lam; None where nothing is said.
+
+    Raises:
+        ValueError: If one is given in both ways, with different values.
+    """
+    merged = dict(mixer_args or {})
+    for name, value in dynamics.items():
+        if value is not None and merged.setdefault(name, value) != value:
+            raise ValueError(f"{name} must be given once, got {value!r}, and {merged[name]!r} in mixer_args; drop one")
+    return merged
 
 
 def create_mixer(
@@ -67,6 +108,7 @@ def create_mixer(
 
 
 __all__ = [
+    "DYNAMICS",
     "MIXERS",
     "DynamicMixer",
     "GlobalFilter",
@@ -81,6 +123,8 @@ __all__ = [
     "VarsS",
     "VarsSD",
     "create_mixer",
+    "merge_dynamics",
+    "option_names",
     "refresh_bounds",
     "solutions",
 ]

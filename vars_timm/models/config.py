@@ -1,13 +1,16 @@
 """The entry points of a family: timm's default configurations, and the functions that timm registers."""
 
+import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model, resolve_pretrained_cfg
 from torch import nn
 
+from vars_timm.mixers import DYNAMICS, MIXERS, merge_dynamics, option_names
 from vars_timm.models.checkpoint import checkpoint_filter_fn
 from vars_timm.models.stem import FIRST_CONV
 
@@ -47,12 +50,47 @@ def first_conv(args: Mapping[str, Any]) -> dict[str, str]:
     return {"first_conv": FIRST_CONV[args.get("stem", "rvt")]}
 
 
-def with_defaults(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """A variant's arguments with the caller's on top; `mixer_args` are merged, so that one of them can be changed."""
-    merged = {**defaults, **given}
-    if "mixer_args" in given:
-        merged["mixer_args"] = {**defaults.get("mixer_args", {}), **given["mixer_args"]}
+def with_defaults(model_class: type[nn.Module], defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """A variant's arguments with the caller's on top.
+
+    `mixer_args` are merged, so that one of them can be changed; an argument of the mixer that is none of the model
+    counts as one of them, and lam, num_steps and formulation among them go where the model has them.
+
+    Args:
+        model_class: The class of the model.
+        defaults: The variant's arguments.
+        given: The caller's.
+
+    Raises:
+        TypeError: If neither model nor mixer has an argument, with names that are near.
+        ValueError: If an argument is given twice, with different values.
+    """
+    own = inspect.signature(model_class).parameters
+    if "mixer" not in own:
+        return {**defaults, **given}
+    name = given.get("mixer", defaults.get("mixer", own["mixer"].default))
+    known = option_names(name) if name in MIXERS else frozenset()
+    direct = {key: value for key, value in given.items() if key in known and key not in own}
+    inner = merge_dynamics(given.get("mixer_args"), **direct, **{key: given.get(key) for key in DYNAMICS})
+    unknown = sorted(set(inner) - known)
+    if unknown and name in MIXERS:
+        raise TypeError(f"{name} has no argument {unknown[0]!r}{near(unknown[0], known)}")
+    dynamics = {key: inner.pop(key) for key in DYNAMICS if key in inner}
+    outer = {key: value for key, value in given.items() if key not in direct}
+    for key in outer:
+        # What else timm takes (pretrained_cfg, features_only) is its own to refuse.
+        if key not in own and get_close_matches(key, {*own, *known}, cutoff=0.8):
+            raise TypeError(f"the model has no argument {key!r}{near(key, {*own, *known})}")
+    merged = {**defaults, **outer, **dynamics}
+    if inner or "mixer_args" in defaults or "mixer_args" in given:
+        merged["mixer_args"] = {**defaults.get("mixer_args", {}), **inner}
     return merged
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """The names that are meant, as the end of a sentence."""
+    found = get_close_matches(name, list(known))
+    return f"; did you mean {', '.join(found)}?" if found else f"; expected one of {', '.join(sorted(known))}"
 
 
 def require_weights(name: str, cfg: Any, overlay: dict[str, Any]) -> None:
@@ -77,7 +115,7 @@ def require_weights(name: str, cfg: Any, overlay: dict[str, Any]) -> None:
 def _entry_point(model_class: type[nn.Module], name: str, defaults: Mapping[str, Any]) -> Any:
     def entry_point(pretrained: bool = False, **kwargs: Any) -> nn.Module:
         overlay = kwargs.pop("pretrained_cfg_overlay", None) or {}
-        args = with_defaults(defaults, kwargs)
+        args = with_defaults(model_class, defaults, kwargs)
         if args.get("stem") in FIRST_CONV:
             overlay = {**first_conv(args), **overlay}
         if pretrained:

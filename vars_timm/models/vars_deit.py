@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from vars_timm.mixers import create_mixer
+from vars_timm.mixers import create_mixer, merge_dynamics
 from vars_timm.models.blocks import Block
 from vars_timm.models.config import default_cfgs_of, register_variants
 from vars_timm.models.isotropic import Isotropic
@@ -73,13 +73,13 @@ class VarsDeiT(Isotropic):
             ValueError: If a value is out of range or sizes do not fit together.
         """
         dd: Any = {"device": device, "dtype": dtype}
-        dynamics: Any = {"formulation": formulation, "num_steps": num_steps, "lam": lam}
+        options: Any = merge_dynamics(mixer_args, formulation=formulation, num_steps=num_steps, lam=lam)
         patch_embed = Stem(stem, img_size, patch_size, in_chans, embed_dim, **dd)
         grid = patch_embed.grid_size
 
         def block(index: int) -> Block:
             return Block(
-                create_mixer(mixer, embed_dim, grid, **dynamics, **dd, **(mixer_args or {})),
+                create_mixer(mixer, embed_dim, grid, **options, **dd),
                 Mlp(embed_dim, mlp_ratio * embed_dim, drop=proj_drop_rate, **dd),
                 drop=proj_drop_rate,
                 drop_path=drop_path_rate * index / max(depth - 1, 1),

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from vars_timm.mixers import GlobalFilter, create_mixer
+from vars_timm.mixers import GlobalFilter, create_mixer, merge_dynamics
 from vars_timm.models.blocks import Block, FilterBlock
 from vars_timm.models.config import default_cfgs_of, register_variants
 from vars_timm.models.isotropic import Isotropic
@@ -80,7 +80,7 @@ class VarsGFNet(Isotropic):
             ValueError: If a value is out of range or sizes do not fit together.
         """
         dd: Any = {"device": device, "dtype": dtype}
-        dynamics: Any = {"formulation": formulation, "num_steps": num_steps, "lam": lam}
+        options: Any = merge_dynamics(mixer_args, formulation=formulation, num_steps=num_steps, lam=lam)
         if gfnet_mode not in ("add", "replace") or (gfnet_mode == "add" and mixer == "filter"):
             raise ValueError(
                 'gfnet_mode must be "replace", or "add" for a mixer beside the filter, '
@@ -92,7 +92,7 @@ class VarsGFNet(Isotropic):
         def block(index: int) -> nn.Module:
             drop_path = drop_path_rate * index / max(depth - 1, 1)
             mlp = Mlp(embed_dim, mlp_ratio * embed_dim, drop=proj_drop_rate, **dd)
-            main = create_mixer(mixer, embed_dim, grid, **dynamics, **dd, **(mixer_args or {}))
+            main = create_mixer(mixer, embed_dim, grid, **options, **dd)
             if gfnet_mode == "add":
                 return FilterBlock(GlobalFilter(embed_dim, grid, **dd), mlp, main, drop_path=drop_path, **dd)
             block_class = Block if main.brings_norm else FilterBlock

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vars_timm.mixers import create_mixer
+from vars_timm.mixers import create_mixer, merge_dynamics
 from vars_timm.models.backbone import Blocks
 from vars_timm.models.blocks import LAYER_NORM_EPS, Block
 from vars_timm.models.classifier import Classifier
@@ -90,7 +90,7 @@ class VarsRVT(Classifier):
             ValueError: If a value is out of range or sizes do not fit together.
         """
         dd: Any = {"device": device, "dtype": dtype}
-        dynamics: Any = {"formulation": formulation, "num_steps": num_steps, "lam": lam}
+        options: Any = merge_dynamics(mixer_args, formulation=formulation, num_steps=num_steps, lam=lam)
         if paas_blocks and mixer != "softmax":
             raise ValueError(f'paas_blocks must be 0 but for mixer="softmax", got {paas_blocks} with mixer={mixer!r}')
         stem = Stem("rvt", img_size, patch_size, in_chans, embed_dims[0], **dd)
@@ -100,7 +100,7 @@ class VarsRVT(Classifier):
         def block(dim: int, grid: Grid, index: int) -> Block:
             name = "paas" if index < paas_blocks else mixer
             return Block(
-                create_mixer(name, dim, grid, **dynamics, **dd, **(mixer_args or {})),
+                create_mixer(name, dim, grid, **options, **dd),
                 mlp(dim, grid),
                 drop=proj_drop_rate,
                 drop_path=drop_path_rate * index / sum(depths),
