@@ -1,7 +1,9 @@
 """Run one of timm's scripts, as it is, with the models of this package: `python -m vars_timm.run CHECKOUT/train.py`."""
 
+import argparse
 import ast
 import os
+import pickle
 import re
 import runpy
 import sys
@@ -11,7 +13,10 @@ from typing import Any, NoReturn
 
 import timm
 import torch
+import yaml
 from torch.nn.parallel import DistributedDataParallel
+
+from vars_timm.trained_args import read_plain, settle, trained_as
 
 HELP = """\
 python -m vars_timm.run SCRIPT [ARGUMENTS OF THE SCRIPT]
@@ -39,6 +44,67 @@ class CpuDistributedDataParallel(DistributedDataParallel):
             tell("on the CPU, DistributedDataParallel gets no device_ids, where the script passes some")
             device_ids = None
         super().__init__(module, device_ids, *args, **kw)
+
+
+def with_trained_arguments(argv: Sequence[str]) -> list[str]:
+    """The arguments of a script, with those that its checkpoint was trained with where they are not given.
+
+    Args:
+        argv: Arguments of one of timm's scripts. The checkpoint is that of --checkpoint, --resume or
+            --initial-checkpoint, where it is a file of timm's saver.
+
+    Raises:
+        ValueError: If the checkpoint is of another model, or another value is given.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--checkpoint", "--resume", "--initial-checkpoint", dest="checkpoint", default="")
+    parser.add_argument("--model", "-m", default=None)
+    parser.add_argument("--config", "-c", default=None)
+    parser.add_argument("--model-kwargs", nargs="*", default=None)
+    known, _ = parser.parse_known_args(argv)
+    path = Path(known.checkpoint).expanduser()
+    if not known.checkpoint or not path.is_file() or path.suffix in (".safetensors", ".npz", ".npy"):
+        return list(argv)
+    try:
+        trained = trained_as(read_plain(path))
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
+        return list(argv)  # The script says in its own words that it can not read it.
+    settings = _yaml(known.config)
+    model = known.model or str(settings.get("model", ""))
+    said = settings.get("model_kwargs") or {} if known.model_kwargs is None else _key_values(known.model_kwargs)
+    try:
+        found = settle(trained, model, said)
+    except ValueError as error:
+        raise ValueError(f"{path} does not fit: {error}") from error
+    # The scripts pass these on their own.
+    found = {name: value for name, value in found.items() if name not in ("num_classes", "in_chans", "global_pool")}
+    added = [] if model or not trained.model else ["--model", trained.model]
+    if found:
+        added += ["--model-kwargs", *(f"{name}={value!r}" for name, value in {**said, **found}.items())]
+    if added:
+        tell(f"{' '.join(added)}, as {path} was trained")
+    return [*argv, *added]
+
+
+def _yaml(path: str | None) -> dict[str, Any]:
+    """The settings of train.py's --config; none where it is not given or can not be read, as the script will say."""
+    try:
+        settings = yaml.safe_load(Path(path).read_text()) if path else {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return {}
+    return settings if isinstance(settings, dict) else {}
+
+
+def _key_values(words: Sequence[str]) -> dict[str, Any]:
+    """KEY=VALUE words as timm's scripts read them: Python literals where they are, otherwise text."""
+    values: dict[str, Any] = {}
+    for word in words:
+        key, _, text = word.partition("=")
+        try:
+            values[key] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            values[key] = text
+    return values
 
 
 def find_script(name: str, checkout: str | None) -> Path:
@@ -138,12 +204,16 @@ def main(argv: Sequence[str]) -> None:
     if is_shadowed(script):
         # Modules can not be unloaded; the same process begins again, without the folder on its path.
         os.execve(sys.executable, sys.orig_argv, {**os.environ, "PYTHONSAFEPATH": "1"})
+    try:
+        arguments = with_trained_arguments(argv[1:])
+    except ValueError as error:
+        _stop(f"vars_timm.run: {error}")
     note = version_note(script, timm.__version__)
     if note:
         tell(note)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         torch.nn.parallel.DistributedDataParallel = CpuDistributedDataParallel  # type: ignore[misc]
-    sys.argv = [str(script), *argv[1:]]
+    sys.argv = [str(script), *arguments]
     runpy.run_path(str(script), run_name="__main__")
 
 

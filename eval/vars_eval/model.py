@@ -3,7 +3,7 @@
 import importlib
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from vars_eval.errors import UserError, did_you_mean, reason
-from vars_eval.weights import load_weights, read_weights, weights_hash
+from vars_eval.weights import Checkpoint, load_weights, read_checkpoint, weights_hash, without_prefix
+from vars_timm.trained_args import settle
 
 GMACS_CONVENTION = "matmul, convolution, attention; FFT and elementwise count zero"
 
@@ -115,19 +116,61 @@ def _try_out(net: nn.Module, name: str, img_size: int) -> tuple[int, float]:
         UserError: It does not run on such an image, or gives no logits.
     """
     parameter = next(net.parameters(), torch.empty(0))
-    pixels = torch.rand(1, 3, img_size, img_size, device=parameter.device, dtype=parameter.dtype)
+    other = {found.dtype for found in net.parameters() if found.is_floating_point()} - {torch.float32}
+    if other:
+        kinds = ", ".join(sorted(str(dtype).removeprefix("torch.") for dtype in other))
+        raise UserError(
+            f"{name} has weights of type {kinds}, expected float32, as images are; pass model.float(), and choose the "
+            "precision of the computation with --precision."
+        )
+    pixels = torch.rand(1, 3, img_size, img_size, device=parameter.device)
     try:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             logits = net(pixels)
+        with torch.no_grad():
+            again = net(pixels)
     except Exception as error:  # a model fails in whatever way it likes
         raise UserError(
             f"{name} does not run on a {img_size} x {img_size} image ({reason(error)}); pass its input size with "
             "--img-size, or img_size in --model-kwargs where it is fixed when built."
         ) from error
+    if isinstance(logits, Mapping):
+        raise UserError(
+            f"{name} gives a dict with {', '.join(map(str, logits))}, expected logits (1, classes); wrap it in a "
+            "module that returns the tensor alone."
+        )
     if not isinstance(logits, Tensor) or logits.ndim != 2:
         found = f"a tensor {tuple(logits.shape)}" if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
         raise UserError(f"{name} gives {found} for one image, expected logits (1, classes).")
+    if not logits.is_meta and not torch.equal(logits, again) and not torch.allclose(logits, again, 1e-4, 1e-5, True):
+        raise UserError(
+            f"{name} gives two outputs for one image in evaluation mode (they differ by up to "
+            f"{float((logits - again).abs().max()):.2g}), so its scores could not be repeated; make it deterministic, "
+            "for example by F.dropout(..., training=self.training)."
+        )
     return logits.shape[1], float(counter.get_total_flops()) / 2e9
+
+
+def check_gradient(model: PixelModel) -> None:
+    """Refuses a model that gives no gradient of its output by its input, which an attack follows.
+
+    Raises:
+        UserError: It gives none.
+    """
+    parameter = next(model.parameters(), model.mean)
+    size = model.info.img_size
+    pixels = torch.rand(1, 3, size, size, device=parameter.device).requires_grad_()
+    with torch.enable_grad():
+        logits = model(pixels)
+        connected = logits.requires_grad
+        if connected:
+            (gradient,) = torch.autograd.grad(logits.sum(), pixels, allow_unused=True)
+            connected = gradient is not None
+    if not connected:
+        raise UserError(
+            f"{model.info.name} gives no gradient by its pixels, which an attack needs; let its forward pass run "
+            "without torch.no_grad, inference_mode and detach."
+        )
 
 
 def _constants(net: nn.Module) -> int:
@@ -277,6 +320,38 @@ def check_name(name: str, imported: list[str]) -> None:
     )
 
 
+def _as_trained(spec: ModelSpec, checkpoint: Checkpoint) -> ModelSpec:
+    """A specification with the arguments of the training that it does not give, which are told on stderr.
+
+    Raises:
+        UserError: It names another model than was trained, or gives an argument another value.
+    """
+    name = "" if ":" in spec.name else spec.name
+    try:
+        found = settle(checkpoint.trained, name, spec.kwargs)
+    except ValueError as error:
+        raise UserError(f"The checkpoint {spec.checkpoint} does not fit {spec.name}: {error}.") from error
+    if not found:
+        return spec
+    _tell_adopted(spec, found)
+    return replace(spec, kwargs={**spec.kwargs, **found})
+
+
+def _adopted(net: nn.Module) -> dict[str, Any]:
+    """Options that mixers took over from the weights, by name."""
+    found: dict[str, Any] = {}
+    for module in net.modules():
+        options = getattr(module, "adopted", None)
+        if isinstance(options, dict):
+            found.update(options)
+    return found
+
+
+def _tell_adopted(spec: ModelSpec, options: Mapping[str, Any]) -> None:
+    words = " ".join(f"{name}={value!r}" for name, value in options.items())
+    print(f"{spec.name} is built with {words}, as {spec.checkpoint} was trained", file=sys.stderr)
+
+
 def load_model(spec: ModelSpec, imported: list[str], seed: int = 0) -> PixelModel:
     """Builds a model and loads its weights.
 
@@ -289,6 +364,9 @@ def load_model(spec: ModelSpec, imported: list[str], seed: int = 0) -> PixelMode
         UserError: Unknown name or argument, weights that do not fit, or none published.
     """
     check_name(spec.name, imported)
+    checkpoint = read_checkpoint(spec.checkpoint, spec.use_ema) if spec.checkpoint else None
+    if checkpoint and not _is_function(spec.name):
+        spec = _as_trained(spec, checkpoint)
     pretrained = not (spec.checkpoint or spec.random_init or _is_function(spec.name))
     if spec.random_init:
         torch.manual_seed(seed)
@@ -304,8 +382,16 @@ def load_model(spec: ModelSpec, imported: list[str], seed: int = 0) -> PixelMode
     weights_from = "published" if pretrained else "given"
     if spec.random_init and not _is_function(spec.name):
         weights_from = f"random, seed {seed}"
-    if spec.checkpoint:
-        state = read_weights(spec.checkpoint, spec.use_ema)
+    if checkpoint:
+        state, prefix = without_prefix(checkpoint.state, net.state_dict().keys())
         load_weights(net, state, f"The checkpoint {spec.checkpoint} does not fit {spec.name}")
         weights_from = "checkpoint (EMA)" if spec.use_ema else "checkpoint (raw)"
+        if prefix or checkpoint.key not in ("", "state_dict", "model", "state_dict_ema", "model_ema"):
+            taken = f"{checkpoint.key or 'whole file'}{f', without the prefix {prefix}' if prefix else ''}"
+            print(f"{spec.checkpoint}: weights taken from {taken}", file=sys.stderr)
+            weights_from = f"{weights_from}, {taken}"
+        adopted = _adopted(net)
+        if adopted:
+            _tell_adopted(spec, adopted)
+            spec = replace(spec, kwargs={**spec.kwargs, **adopted})
     return wrap(net, spec.name, weights_from, spec)

@@ -9,6 +9,7 @@ from vars_eval import config
 from vars_eval.api import default_device
 from vars_eval.errors import UserError
 from vars_eval.model import ModelSpec
+from vars_eval.weights import check_file
 
 
 def model_specs(arguments: argparse.Namespace, synthetic: bool = False) -> list[ModelSpec]:
@@ -21,7 +22,7 @@ def model_specs(arguments: argparse.Namespace, synthetic: bool = False) -> list[
     Raises:
         UserError: The options do not go together, or a file is missing.
     """
-    names, files = arguments.model, arguments.checkpoint or []
+    names, files = arguments.model, [Path(file).expanduser() for file in arguments.checkpoint or []]
     if files and len(files) != len(names):
         raise UserError(
             f"There are {len(names)} models and {len(files)} checkpoints; give one for each model, in order."
@@ -30,14 +31,13 @@ def model_specs(arguments: argparse.Namespace, synthetic: bool = False) -> list[
         raise UserError("--random-init and --checkpoint exclude each other; drop one of them.")
     if arguments.use_ema and not files:
         raise UserError("--use-ema chooses among the weights of a checkpoint; pass --checkpoint FILE.")
-    missing = next((file for file in files if not Path(file).is_file()), None)
-    if missing:
-        raise UserError(f"The checkpoint {missing} does not exist; check the path.")
+    for file in files:
+        check_file(file)
     kwargs = config.key_values(arguments.model_kwargs)
     return [
         ModelSpec(
             name=name,
-            checkpoint=Path(files[index]) if files else None,
+            checkpoint=files[index] if files else None,
             use_ema=arguments.use_ema,
             kwargs=kwargs,
             random_init=arguments.random_init or (synthetic and not files),

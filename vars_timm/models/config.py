@@ -50,7 +50,9 @@ def first_conv(args: Mapping[str, Any]) -> dict[str, str]:
     return {"first_conv": FIRST_CONV[args.get("stem", "rvt")]}
 
 
-def with_defaults(model_class: type[nn.Module], defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def with_defaults(
+    model_class: type[nn.Module], defaults: Mapping[str, Any], given: Mapping[str, Any]
+) -> dict[str, Any]:
     """A variant's arguments with the caller's on top.
 
     `mixer_args` are merged, so that one of them can be changed; an argument of the mixer that is none of the model

@@ -9,9 +9,12 @@ from vars_eval.attacks.linf import linf_pgd, random_start
 from vars_eval.benchmarks._classification import Classification
 from vars_eval.benchmarks.imagenet import LAYOUT
 from vars_eval.errors import UserError
+from vars_eval.model import check_gradient
 
 if TYPE_CHECKING:
+    from vars_eval.data.check import DataSet
     from vars_eval.job import Job
+    from vars_eval.model import PixelModel
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,11 @@ class PGD(Classification):
             "start": "uniform in the ball, drawn from (seed, image id)" if self.start else "the clean image",
             "attack": "L-inf, cross entropy of the true label, one restart, last iterate, float32 pixels",
         }
+
+    def check_model(self, model: "PixelModel", dataset: "DataSet") -> None:
+        """As for any classification; the attack needs a gradient, too."""
+        super().check_model(model, dataset)
+        check_gradient(model)
 
     def perturb(self, job: "Job", pixels: Tensor, labels: Tensor, ids: list[str]) -> Tensor:
         """Attacks the batch with the true labels, always in float32."""
