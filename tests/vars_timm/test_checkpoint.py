@@ -38,8 +38,9 @@ def test_released_checkpoint_loads_strictly(attention):
     assert state.keys() == before
     ours = model.state_dict()
     filtered = checkpoint_filter_fn({"model": state, "epoch": 300}, model)
-    assert filtered.keys() == ours.keys()
-    assert all(torch.equal(ours[name], filtered[name]) for name in ours)
+    # Released files do not hold the options of their mixers.
+    assert {name for name in ours if not name.endswith(".vars_options")} == filtered.keys()
+    assert all(torch.equal(ours[name], filtered[name]) for name in filtered)
 
 
 def test_released_vars_s_names_find_their_place():
@@ -244,7 +245,8 @@ def both_weights(tmp_path):
     """A file as the research repositories write it, with raw weights of 1 and averaged ones of 2."""
     model = timm.create_model("deit_tiny_vars_d", **SMALL)
     raw, averaged = (
-        {name: torch.full_like(x, value) for name, x in model.state_dict().items()} for value in (1.0, 2.0)
+        {name: torch.full_like(x, value) if x.is_floating_point() else x for name, x in model.state_dict().items()}
+        for value in (1.0, 2.0)
     )
     args = argparse.Namespace(lr=5e-4)
     torch.save({"model": raw, "model_ema": averaged, "epoch": 299, "args": args}, tmp_path / "both.pth")
@@ -255,7 +257,7 @@ def test_raw_and_averaged_weights_of_one_file(both_weights):
     model = timm.create_model("deit_tiny_vars_d", checkpoint_path=str(both_weights), **SMALL)
     assert all(bool((parameter == 2).all()) for parameter in model.parameters())
     load_checkpoint(model, str(both_weights), use_ema=False, weights_only=True)
-    assert all(bool((tensor == 1).all()) for tensor in model.state_dict().values())
+    assert all(bool((parameter == 1).all()) for parameter in model.parameters())
 
 
 def test_pretrained_says_that_there_are_none():

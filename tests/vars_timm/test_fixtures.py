@@ -176,6 +176,8 @@ def test_case(path):
 
     after = rename_released({**state, **part(tensors, "after/")})
     for name, buffer in module.named_buffers():
+        if name.endswith("vars_options"):
+            continue  # What the files do not hold.
         if not name.endswith(".step"):
             assert error(buffer, after[name]) <= 1e-5 * max(after[name].abs().max().item(), 1e-5), name
 

@@ -36,7 +36,7 @@ def decode(buffer: Tensor) -> dict[str, Any]:
         ValueError: If it holds something else.
     """
     try:
-        options = json.loads(bytes(buffer.cpu().tolist()).rstrip(b"\0"))
+        options = json.loads(bytes(buffer.cpu().to(torch.uint8).tolist()).rstrip(b"\0"))
     except (ValueError, TypeError) as error:
         raise ValueError(f"{BUFFER} must hold the options of a mixer as JSON, got other bytes ({error})") from error
     if not isinstance(options, dict):
