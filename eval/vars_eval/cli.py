@@ -30,8 +30,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = parser.parse_args(given)
         if getattr(arguments, "config", None):
-            words = config.words(Path(arguments.config), arguments.options)
+            words = config.words(Path(arguments.config).expanduser(), arguments.options)
             arguments = parser.parse_args([given[0], *words, *given[1:]])
+        # A shell leaves the ~ in NAME=~/x and in a YAML file as it is.
+        if isinstance(getattr(arguments, "out", None), str):
+            arguments.out = str(Path(arguments.out).expanduser())
         module, function = arguments.command.split(".")
         code = int(getattr(import_module(f"vars_eval.{module}"), function)(arguments))
         sys.stdout.flush()

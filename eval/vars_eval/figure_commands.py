@@ -36,6 +36,7 @@ def _models(arguments: argparse.Namespace) -> dict[str, PixelModel]:
     if twice:
         raise UserError(f"Two models are called {twice} in the figure; tell them apart with --label.")
     imported, device = import_plugins(arguments.imports), device_of(arguments.device)
+    labels = [f"{label}{' (random weights)' * spec.random_init}" for label, spec in zip(labels, specs, strict=True)]
     return {
         label: load_model(spec, imported, arguments.seed).to(device) for label, spec in zip(labels, specs, strict=True)
     }

@@ -81,7 +81,7 @@ def read_checkpoint(path: Path, use_ema: bool = False) -> Checkpoint:
     try:
         content: Any = safetensors.torch.load_file(path) if path.suffix == ".safetensors" else read_plain(path)
     except ValueError as error:
-        raise UserError(f"The checkpoint {path} {error}.") from error
+        raise UserError(f"The checkpoint {path} can not be read: it {error}.") from error
     except Exception as error:  # each reader has its own kinds of failure
         raise UserError(
             f"The checkpoint {path} can not be read ({type(error).__name__}: {_first_line(error)}); expected a "

@@ -104,12 +104,17 @@ def test_the_models_know_nothing_of_the_harness():
 
 
 def test_the_harness_knows_no_model():
-    """It works for any timm model, and reaches for the models' attention maps in one place."""
+    """It works for any timm model, and reaches for the models' attention maps in one place.
+
+    What timm's checkpoints say of their model is read as `vars_timm.run` reads it, in a module that knows no model.
+    """
     for name, path in modules("vars_eval").items():
         found = {target for target in imports(name, path) if target.split(".")[0] == "vars_timm"}
         if name == "vars_eval.attention":
             assert found
             assert all(target.startswith("vars_timm.attention_maps") for target in found)
+        elif name in ("vars_eval.model", "vars_eval.weights"):
+            assert all(target.startswith("vars_timm.trained_args") for target in found)
         else:
             assert not found, name
 
@@ -211,3 +216,8 @@ def test_the_scripts_run_from_anywhere(script, words, clue, tmp_path):
         assert done.returncode == 2
         assert len(done.stderr.splitlines()) == 1
         assert clue in done.stderr
+
+
+def test_the_reader_of_checkpoints_knows_no_model():
+    path = SOURCES["vars_timm"] / "trained_args.py"
+    assert not {target for target in imports("vars_timm.trained_args", path) if target.split(".")[0] == "vars_timm"}

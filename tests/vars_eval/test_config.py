@@ -2,6 +2,7 @@ import pytest
 import yaml
 from vars_eval import cli, commands
 from vars_eval.config import key_values
+from vars_eval.data import paths
 
 
 @pytest.fixture
@@ -84,3 +85,9 @@ def test_key_values():
         "f": "",
     }
     assert key_values(["a={1, 2}"]) == {"a": "{1, 2}"}, "what JSON can not hold stays text"
+
+
+def test_home_is_expanded(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert paths.parse(["imagenet-c=~/x"], ["imagenet-c"])[1] == {"imagenet-c": tmp_path / "x"}
+    assert paths.parse(["~/x"], ["imagenet-c"])[0] == tmp_path / "x"

@@ -9,8 +9,8 @@ from tiny import TinyNet
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from vars_eval.errors import UserError
-from vars_eval.model import ModelSpec, import_plugins, load_model, wrap
-from vars_eval.weights import load_weights, read_weights, weights_hash
+from vars_eval.model import ModelSpec, check_gradient, import_plugins, load_model, wrap
+from vars_eval.weights import load_weights, read_weights, weights_hash, without_prefix
 
 
 def test_pixels_are_normalised_inside():
@@ -186,3 +186,93 @@ def test_a_module_in_the_current_folder(tmp_path, monkeypatch):
     (tmp_path / "my_models_xyz.py").write_text("from tiny import TinyNet as make\n")
     monkeypatch.chdir(tmp_path)
     assert load_model(ModelSpec("my_models_xyz:make"), []).info.weights_from == "given"
+
+
+class Awkward(nn.Module):
+    """A classifier that can not be scored, in one of several ways."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.how, self.net = how, TinyNet()
+
+    def forward(self, x):
+        if self.how == "no_grad":
+            with torch.no_grad():
+                return self.net(x)
+        if self.how == "draws":
+            return self.net(x + torch.rand_like(x))
+        return {"logits": self.net(x)} if self.how == "dict" else self.net(x)
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("half", r"weights of type float16, expected float32"),
+        ("draws", r"gives two outputs for one image"),
+        ("dict", r"gives a dict with logits, expected logits"),
+    ],
+)
+def test_what_can_not_be_scored_is_refused_before_the_run(how, message):
+    net = Awkward(how)
+    with pytest.raises(UserError, match=message):
+        wrap(net.half() if how == "half" else net, "it")
+
+
+def test_an_attack_needs_a_gradient():
+    check_gradient(wrap(Awkward("plain"), "it"))
+    with pytest.raises(UserError, match="gives no gradient by its pixels"):
+        check_gradient(wrap(Awkward("no_grad"), "it"))
+
+
+def trained(tmp_path, **kwargs):
+    small = {"depth": 1, "img_size": 64, "num_classes": 10}
+    net = timm.create_model("deit_tiny_vars_s", **small, **kwargs)
+    args = argparse.Namespace(model="deit_tiny_vars_s", model_kwargs={**small, **kwargs})
+    torch.save({"state_dict": net.state_dict(), "args": args}, tmp_path / "last.pth.tar")
+    torch.save({**net.state_dict()}, tmp_path / "bare.pth")
+    return net.eval(), tmp_path / "last.pth.tar", small
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_a_model_is_built_as_it_was_trained(bare, tmp_path, capsys):
+    net, path, small = trained(tmp_path, lam=0.1)
+    spec = ModelSpec("deit_tiny_vars_s", tmp_path / "bare.pth" if bare else path, kwargs=small if bare else {})
+    model = load_model(spec, ["vars_timm"])
+    assert model.info.kwargs == {**small, "lam": 0.1}
+    assert "lam=0.1" in capsys.readouterr().err
+    pixels = torch.rand(2, 3, 64, 64)
+    torch.testing.assert_close(model(pixels), net((pixels - model.mean) / model.std), rtol=0, atol=0)
+
+
+def test_another_value_than_that_of_the_training_is_refused(tmp_path):
+    _, path, _ = trained(tmp_path, lam=0.1)
+    with pytest.raises(UserError, match=r"trained with lam=0\.1, got lam=3\.5"):
+        load_model(ModelSpec("deit_tiny_vars_s", path, kwargs={"lam": 3.5}), [])
+    with pytest.raises(UserError, match="trained as deit_tiny_vars_s, got resnet18"):
+        load_model(ModelSpec("resnet18", path), [])
+
+
+def test_the_hash_leaves_the_options_out(tmp_path):
+    net, _, _ = trained(tmp_path, lam=0.1)
+    first_edition = {name: value for name, value in net.state_dict().items() if not name.endswith("vars_options")}
+    assert len(first_edition) < len(net.state_dict())
+    assert weights_hash(first_edition) == weights_hash(net.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("key", "prefix"),
+    [("teacher", "module.backbone."), ("model_state_dict", ""), ("net", ""), ("state_dict", "model.")],
+)
+def test_containers_of_other_programs(key, prefix, tmp_path):
+    state = nn.Linear(2, 2).state_dict()
+    torch.save({key: {f"{prefix}{name}": value for name, value in state.items()}}, tmp_path / "w.pth")
+    found, _ = without_prefix(read_weights(tmp_path / "w.pth"), state.keys())
+    assert found.keys() == state.keys()
+
+
+def test_a_folder_and_unknown_keys_are_named(tmp_path):
+    with pytest.raises(UserError, match="is a folder"):
+        read_weights(tmp_path)
+    torch.save({"foo": {"w": torch.ones(1)}}, tmp_path / "w.pth")
+    with pytest.raises(UserError, match="got the keys foo"):
+        read_weights(tmp_path / "w.pth")

@@ -203,3 +203,17 @@ def test_nothing_finished(tmp_path):
     assert len(read_back(tmp_path)) == 1
     assert "no cell was finished" in tables.summary(tmp_path, ["a"])
     assert leaderboard(group([record()])).loc[0, "imagenet"] == 75
+
+
+def test_rows_of_random_weights_are_marked(tmp_path):
+    trained, random = record("a"), record("b", right=4)
+    random.model["weights_from"] = "random, seed 0"
+    for made in (trained, random):
+        store.write(made, tmp_path)
+    tables.write(tmp_path)
+    notes = pd.read_csv(tmp_path / "leaderboard.csv").set_index("model")["notes"].fillna("")
+    assert "random weights" in notes["b"]
+    assert "random weights" not in notes["a"]
+    assert (tmp_path / "leaderboard.md").read_text().count("random weights") == 1
+    compared = comparison(list(store.records(tmp_path)), "a", "b").splitlines()
+    assert [line.split(":")[0] for line in compared if "random weights" in line] == ["b"]

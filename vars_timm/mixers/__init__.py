@@ -48,7 +48,7 @@ def option_names(name: str) -> frozenset[str]:
     """
     own = set(inspect.signature(MIXERS[name].__init__).parameters)
     formulation = FORMULATIONS.get(name)
-    fields_of = {field.name for field in fields(formulation)} - {"named"} if formulation else set()
+    fields_of = {field.name for field in fields(formulation)} if formulation else set()
     return frozenset((own - BUILT_WITH) | fields_of)
 
 

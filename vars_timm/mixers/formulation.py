@@ -1,7 +1,7 @@
 """The two formulations of VARS as sets of named options: as released, and as the paper states it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -28,7 +28,6 @@ class Formulation:
         adjoint: "implicit" (the default) for the exact gradient at the minimum, or "unrolled".
         tol: Bound on the largest change of a code by another update; 1e-5.
         max_steps: Bound on the number of steps, 1,000; it takes the place of num_steps.
-        named: Names of the options that were given, where the others are those of a preset.
     """
 
     lam: float
@@ -42,7 +41,6 @@ class Formulation:
     adjoint: str | None = None
     tol: float | None = None
     max_steps: int | None = None
-    named: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
 
     WORDS: ClassVar[Mapping[str, tuple[str | None, ...]]] = {
         "shrinkage": SHRINKAGES,
@@ -104,15 +102,15 @@ class Formulation:
             TypeError: If there is no option of a given name.
             ValueError: If a value makes no sense.
         """
-        names = {option.name for option in fields(self)} - {"named"}
+        names = {option.name for option in fields(self)}
         unknown = sorted(set(given) - names)
         if unknown:
-            near = [name for option in unknown for name in get_close_matches(option, names)]
+            near = [name for option in unknown for name in get_close_matches(option, names, cutoff=0.75)]
             hint = f"did you mean {', '.join(near)}? " if near else ""
             raise TypeError(
                 f"unexpected option {', '.join(unknown)}; {hint}the formulation has {', '.join(sorted(names))}"
             )
-        changed = replace(self, **given, named=self.named | set(given))
+        changed = replace(self, **given)
         if changed.solver != "steps" and changed.num_steps != self.num_steps:
             raise ValueError(
                 f'num_steps counts the updates of solver="steps", got {changed.num_steps} with '

@@ -52,6 +52,7 @@ class SparseMixer(Mixer):
             are (B, C), as every channel of an image is a problem of its own.
         formulation: The options that the mixer was built with.
         vars_options: The options in use, as bytes: they are saved with the weights, and read when weights are loaded.
+        given: Names of the options that its builder was given, which no weights may contradict.
         adopted: Options that came with the weights, in place of the mixer's own.
     """
 
@@ -76,6 +77,7 @@ class SparseMixer(Mixer):
         if self.has_solver:
             self.num_steps = MAX_STEPS if formulation.max_steps is None else formulation.max_steps
         self.solution: Solution | None = None
+        self.given: frozenset[str] = frozenset()
         self.adopted: dict[str, Any] = {}
         self.register_buffer(BUFFER, self._encoded().to(device))
 
@@ -120,7 +122,7 @@ class SparseMixer(Mixer):
         changed = {name for name in ("lam", "num_steps") if own[name] != getattr(self.formulation, name)}
         if self.has_solver:
             changed.discard("num_steps")
-        said = self.formulation.named | (changed - set(self.adopted))
+        said = self.given | (changed - set(self.adopted))
         found = adoptable(stored, own, frozenset(said))
         for name, value in found.items():
             setattr(self, name, value)

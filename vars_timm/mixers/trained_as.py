@@ -46,7 +46,7 @@ def decode(buffer: Tensor) -> dict[str, Any]:
 
 def options_of(formulation: Formulation, lam: float, num_steps: int) -> dict[str, Any]:
     """The options of a formulation, with the values that the mixer now has."""
-    options = {name: value for name, value in asdict(formulation).items() if name != "named" and value is not None}
+    options = {name: value for name, value in asdict(formulation).items() if value is not None}
     return {**options, "lam": lam, "num_steps": num_steps}
 
 

@@ -205,6 +205,7 @@ class VarsD(DynamicMixer):
             device=device,
             dtype=dtype,
         )
+        self.given = frozenset(options)
         self.reset_parameters()
 
     def problem(self, x: Tensor) -> Problem:

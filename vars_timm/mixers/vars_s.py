@@ -55,6 +55,7 @@ class VarsS(SparseMixer):
         dd: Any = {"device": device, "dtype": dtype}
         chosen = formulate(STATIC, formulation, options)
         super().__init__(dim, grid, chosen, device)
+        self.given = frozenset(options)
         self.brings_norm = chosen.batch_norm
         self.unit_step = chosen.lipschitz == "one"
         self.dictionary = (

@@ -72,6 +72,7 @@ class VarsSD(DynamicMixer):
             qkv_bias=qkv_bias,
             **dd,
         )
+        self.given = frozenset(options)
         self.num_prefix_tokens = num_prefix_tokens
         self.num_dynamic = ratio * head_dim
         shape = (1, dim // head_dim, grid[0] * grid[1], static_ratio * head_dim)

@@ -27,9 +27,9 @@ def parse(arguments: Sequence[str], known: Sequence[str]) -> tuple[Path | None, 
     for argument in arguments:
         name, found, path = argument.partition("=")
         if not found or Path(argument).exists():
-            plain.append(Path(argument))
+            plain.append(Path(argument).expanduser())
         elif name in known:
-            named[name] = Path(path)
+            named[name] = Path(path).expanduser()
         else:
             raise UserError(
                 f"--data-dir {argument} names the data set {name!r}, which is unknown.{did_you_mean(name, known)}"
@@ -56,7 +56,7 @@ def resolve(datasets: Sequence[str], plain: Path | None, named: Mapping[str, Pat
     Raises:
         UserError: A data set has no path.
     """
-    root = Path(os.environ[ENVIRONMENT]) if os.environ.get(ENVIRONMENT) else None
+    root = Path(os.environ[ENVIRONMENT]).expanduser() if os.environ.get(ENVIRONMENT) else None
     unnamed = [name for name in datasets if name not in named]
     found = dict(named)
     missing = []

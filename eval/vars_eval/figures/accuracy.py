@@ -64,7 +64,7 @@ def accuracy_points(rows: Collection[Row], column: str) -> Points:
             same = {**identity(row.sample), "kwargs": str({k: v for k, v in kwargs.items() if k != quantity})}
             del same["weights"]
             point = {
-                "model": same["model"],
+                "model": same["model"] + (" (random weights)" if row.random_weights else ""),
                 "kwargs": same["kwargs"],
                 "weights": row.sample.key.weights,
                 "quantity": quantity,

@@ -7,7 +7,7 @@ import numpy as np
 from vars_eval import benchmarks as registry
 from vars_eval import stats
 from vars_eval.errors import UserError, did_you_mean
-from vars_eval.report.rows import Entry, Row, group
+from vars_eval.report.rows import RANDOM_WEIGHTS, Entry, Row, group
 from vars_eval.store import Record
 
 
@@ -85,4 +85,5 @@ def comparison(records: Sequence[Record], first: str, second: str) -> str:
         lines.append(f"{column:32s} {len(cells):5d} {a.shape[1]:6d} {means} {interval:>24s} {p:8.2g}")
     if len(lines) == 1:
         raise UserError(f"{one.label} and {two.label} have no benchmark on the same images in common.")
+    lines += [f"{row.label}: {RANDOM_WEIGHTS}" for row in (one, two) if row.random_weights]
     return "\n".join(lines)

@@ -8,6 +8,8 @@ from vars_eval import benchmarks as registry
 from vars_eval.benchmark import Column, Score
 from vars_eval.store import Record
 
+RANDOM_WEIGHTS = "random weights: the model is untrained, and its numbers say nothing of it"
+
 
 @dataclass
 class Entry:
@@ -66,9 +68,15 @@ class Row:
         return [column for prefix, entry in self.entries.items() for column in entry.columns(prefix)]
 
     @property
+    def random_weights(self) -> bool:
+        """Whether the model is untrained."""
+        return str(self.sample.model.get("weights_from", "")).startswith("random")
+
+    @property
     def notes(self) -> list[str]:
         """All its notes."""
         built = [f"built with {self.shared}"] if self.shared else []
+        built += [RANDOM_WEIGHTS] if self.random_weights else []
         return built + [note for prefix, entry in self.entries.items() for note in entry.notes(prefix)]
 
 

@@ -68,13 +68,15 @@ def test_steps(draw, pictures):
     names = ("deit_tiny_vars_d", "deit_tiny_softmax")
     table, printed = draw("steps", "--model", *names, "--model-kwargs", *KWARGS, "--image", *pictures)
     assert table.groupby(["model", "image"]).size().to_dict() == {
-        (name, image): steps for name, steps in zip(names, (6, 1), strict=True) for image in ("cat", "dog")
+        (f"{name} (random weights)", image): steps
+        for name, steps in zip(names, (6, 1), strict=True)
+        for image in ("cat", "dog")
     }
     assert set(table["definition"]) == {"grad"}
     assert set(table["block"]) == {"blocks.0"}
     for name in names:
         maps = attention_maps(model(name), ((pixels(pictures[0]) - MEAN) / STD)[None]).maps[0]
-        rows = table[(table["model"] == name) & (table["image"] == "cat")]
+        rows = table[(table["model"] == f"{name} (random weights)") & (table["image"] == "cat")]
         np.testing.assert_allclose(rows["entropy"], [entropy(m) for m in maps], rtol=1e-4)
         np.testing.assert_allclose(rows["top_tenth"], [top_tenth(m) for m in maps], rtol=1e-3)
     assert "constant maps: 0 of 14" in printed
@@ -104,7 +106,10 @@ def test_constant_maps_are_counted(draw, pictures):
         *("steps", "--model", "deit_tiny_vars_s", "deit_tiny_softmax", "--model-kwargs", *KWARGS, "--image", *pictures),
         *("--label", "S", "softmax", "--definition", "grad"),
     )
-    assert table.groupby("model")["constant"].mean().to_dict() == {"S": 1.0, "softmax": 0.0}
+    assert table.groupby("model")["constant"].mean().to_dict() == {
+        "S (random weights)": 1.0,
+        "softmax (random weights)": 0.0,
+    }
     assert "constant maps: 8 of 10 (80.0%)" in printed
 
 
@@ -148,12 +153,12 @@ def test_human(draw, pictures, tmp_path):
     table, _ = draw("human", *words)
     # Those outside of the frame are dropped.
     assert table.groupby("image")["fixations"].first().to_dict() == {"cat": 2, "dog": 1}
-    assert set(table["model"]) == {"deit_tiny_softmax", "centre Gaussian"}
+    assert set(table["model"]) == {"deit_tiny_softmax (random weights)", "centre Gaussian"}
     with Image.open(pictures[1]) as image:
         squashed = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC)
     seen = torch.from_numpy(np.array(squashed)).permute(2, 0, 1).float() / 255
     values = upsample(attention_maps(model("deit_tiny_softmax"), ((seen - MEAN) / STD)[None]).final[0], (48, 64))
-    row = table[(table["image"] == "dog") & (table["model"] == "deit_tiny_softmax")].iloc[0]
+    row = table[(table["image"] == "dog") & (table["model"] == "deit_tiny_softmax (random weights)")].iloc[0]
     assert row["nss"] == pytest.approx((values[40, 60] - values.mean()) / values.std(), abs=1e-2)
     assert row["sigma"] == pytest.approx(35 * 64 / 1024)
 
