@@ -203,6 +203,10 @@ class Benchmark(ABC):
             there are no images.
         """
 
+    def remarks(self, score: Score) -> list[str]:
+        """What a reader of a finished cell's number must know about it, for the record's notes; nothing by default."""
+        return []
+
     def finished(self, workspace: Path) -> None:
         """Called when the record of a cell is on disk, so that its checkpoints may go; see `Job.workspace`."""
         return

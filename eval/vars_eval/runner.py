@@ -153,11 +153,12 @@ class Runner:
         times = _times(started, len(images) + task.benchmark.training_images, len(cells))
         records = []
         for number, key in enumerate(keys):
-            score = None
+            score, remarks = None, []
             if not problem:
                 merged = _merge([found[number] for found, _ in outcomes], len(images))
                 score = Score(merged, ids_hash([image.id for image in images]))
-            records.append(self._finish(key, score, problem, times, model, task, notes))
+                remarks = task.benchmark.remarks(score)
+            records.append(self._finish(key, score, problem, times, model, task, [*notes, *remarks]))
         if not problem and self.world.main:
             task.benchmark.finished(workspace)
         return records

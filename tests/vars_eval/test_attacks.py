@@ -1,11 +1,17 @@
 """The attack against the formula written out, and against foolbox's own classes."""
 
 import foolbox
+import numpy as np
 import pytest
 import torch
 from tiny import TinyNet
 from torch import Tensor, nn
-from vars_eval.attacks.linf import linf_pgd, random_start
+from vars_eval import evaluate, store
+from vars_eval.attacks.linf import Gradients, linf_pgd, random_start
+from vars_eval.benchmark import Score
+from vars_eval.benchmarks.pgd import PGD
+from vars_eval.errors import UserError
+from vars_eval.report.rows import group
 
 EPS = 1 / 255
 
@@ -133,3 +139,120 @@ def test_random_start_is_uniform():
     assert (noise - ideal).abs().max() < 0.02
     assert noise.min() >= -1
     assert noise.max() <= 1
+
+
+class Broken(TinyNet):
+    """Right logits; the derivative of the root at zero is infinite, and infinity times zero is not a number."""
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return super().forward(pixels + (0 * pixels).sqrt())
+
+
+class Infinite(TinyNet):
+    """The gradient is infinite at black pixels, and finite elsewhere."""
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return super().forward(pixels + 1e-30 * pixels.sqrt())
+
+
+class Rounded(TinyNet):
+    """A gradient of zero everywhere."""
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return super().forward((pixels * 255).round() / 255)
+
+
+class LateNaN(TinyNet):
+    """Gradients that break at the third pass with gradients."""
+
+    passes = 0
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        self.passes += torch.is_grad_enabled()
+        return super().forward(pixels + (0 * pixels).sqrt() if self.passes == 3 else pixels)
+
+
+@pytest.mark.parametrize("bench", ["pgd:eps=8/255", "fgsm"])
+def test_an_attack_without_finite_gradients_fails_its_cell(bench, trees, tmp_path):
+    options = {"data_dir": trees("pgd"), "out": tmp_path, "own_classes": True, "workers": 0}
+    (record,) = evaluate(Broken(), bench, **options)
+    assert (record.status, record.score) == ("failed", None)
+    assert "finite gradients" in record.error
+    assert "step 1" in record.error
+    assert any(f"first {image.parent.name}/{image.name}" in record.error for image in trees("pgd").rglob("*.*"))
+
+
+def test_gradients_are_looked_at_in_every_step():
+    pixels, labels = torch.rand(4, 3, 64, 64), torch.arange(4)
+    linf_pgd(LateNaN(), pixels, labels, EPS, EPS / 2, 2)
+    with pytest.raises(UserError, match=r"4 of 4 images .*step 3"):
+        linf_pgd(LateNaN(), pixels, labels, EPS, EPS / 2, 5)
+
+
+def test_one_image_with_an_infinite_gradient_is_named():
+    pixels, labels = 0.1 + 0.8 * torch.rand(4, 3, 64, 64), torch.arange(4)
+    pixels[2, 0, 5, 5] = 0
+    with pytest.raises(UserError, match=r"1 of 4 images .*first c, step 1"):
+        linf_pgd(Infinite(), pixels, labels, EPS, EPS, 1, gradients=Gradients(list("abcd")))
+    with pytest.raises(UserError, match="number 3 of the batch"):
+        linf_pgd(Infinite(), pixels, labels, EPS, EPS, 1)
+
+
+def test_watching_gradients_changes_nothing_and_costs_no_pass(batch):
+    """foolbox's own class with the same start, bit for bit."""
+    net, (x, y) = smooth_net(), batch
+    passes = []
+    net.register_forward_hook(lambda *_: passes.append(1))
+    plain = foolbox.attacks.LinfPGD(abs_stepsize=EPS / 2, steps=5, random_start=False)
+    expected = plain.run(foolbox.PyTorchModel(net, bounds=(0, 1), device="cpu"), x, y, epsilon=EPS)
+    needed = len(passes)
+    seen = Gradients()
+    assert torch.equal(linf_pgd(net, x, y, EPS, EPS / 2, 5, gradients=seen), expected)
+    assert (len(passes) - needed, seen.steps) == (needed, 5)
+    assert not seen.zero.any()
+
+
+def test_zero_gradients_are_found_image_by_image():
+    """Of a step alone, too: the attack stood still there."""
+    seen = Gradients()
+    first = torch.ones(4, 3, 2, 2)
+    first[1] = 0
+    first[2, 1:] = 0  # not all of it
+    seen.see(first)
+    assert seen.zero.tolist() == [False, True, False, False]
+    second = torch.ones(4, 3, 2, 2)
+    second[3] = -0.0
+    seen.see(second)
+    assert seen.zero.tolist() == [False, True, False, True]
+
+
+@pytest.mark.parametrize("bench", ["pgd", "fgsm"])
+def test_zero_gradients_are_recorded_noted_and_shown(bench, trees, tmp_path):
+    options = {"data_dir": trees("pgd"), "own_classes": True, "workers": 0, "name": "net"}
+    (flat,) = evaluate(Rounded(), bench, out=tmp_path / "flat", **options)
+    (good,) = evaluate(TinyNet(), bench, out=tmp_path / "good", **options)
+    assert flat.score.per_image["zero_grad"].all()
+    assert not good.score.per_image["zero_grad"].any()
+    assert good.score.per_image["zero_grad"].dtype == bool
+    assert any("gradient was zero" in note and "100.0 %" in note and "12 of 12" in note for note in flat.notes)
+    assert not any("gradient" in note for note in good.notes)
+    for record, share in ((flat, 100.0), (good, 0.0)):
+        (row,) = group([record])
+        column = {column.name: column for column in row.columns}[f"{record.key.column}_zero_grad"]
+        assert (column.value, column.headline, column.higher_is_better) == (share, False, None)
+        assert column.low < column.high
+    (again,) = store.records(tmp_path / "flat")
+    assert again.score.per_image["zero_grad"].all()
+
+
+@pytest.mark.parametrize(
+    ("zero", "n", "noted"), [(0, 100, 0), (1, 100, 1), (1, 101, 0), (499, 50_000, 0), (500, 50_000, 1)]
+)
+def test_a_note_from_one_percent_on(zero, n, noted):
+    score = Score({"top1": np.ones(n, bool), "top5": np.ones(n, bool), "zero_grad": np.arange(n) < zero}, "i")
+    assert len(PGD().remarks(score)) == noted
+
+
+def test_records_without_the_quantity_stay_readable():
+    score = Score({"top1": np.ones(5, bool), "top5": np.ones(5, bool)}, "i")
+    assert [column.name for column in PGD.columns("pgd5_eps1", {"val": score})] == ["pgd5_eps1"]

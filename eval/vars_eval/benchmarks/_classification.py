@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -29,6 +29,9 @@ _SYNTHETIC_IMAGES = 3
 @dataclass(frozen=True)
 class Classification(Benchmark):
     """Accuracy of the model on the images of one or more cells."""
+
+    facts_of_batch: ClassVar[tuple[str, ...]] = ()
+    """Names of the booleans, one an image, that `perturb` gives with a batch; they are recorded beside the hits."""
 
     def protocol(self) -> dict[str, Any]:
         """The classes that compete, and the options."""
@@ -78,7 +81,9 @@ class Classification(Benchmark):
         """The model's outputs must be the classes; see `outputs`."""
         self.outputs(model.info, dataset)
 
-    def perturb(self, job: "Job", pixels: Tensor, labels: Tensor, ids: list[str]) -> Tensor:
+    def perturb(
+        self, job: "Job", pixels: Tensor, labels: Tensor, ids: list[str]
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
         """What happens to a batch before it is scored; clean accuracy leaves it as it is.
 
         Args:
@@ -86,33 +91,38 @@ class Classification(Benchmark):
             pixels: (B, 3, S, S) in [0, 1].
             labels: (B,) index of the true class among the model's outputs.
             ids: Image ids.
+
+        Returns:
+            Pixels of the same shape, and (B,) booleans by the names in `facts_of_batch`.
         """
-        return pixels
+        return pixels, {}
 
     def run(self, job: "Job") -> list[PerImage]:
         """Scores the images; see `Benchmark.run`."""
+        quantities = ("top1", "top5", *self.facts_of_batch)
         found: list[PerImage] = [
-            {name: np.zeros(len(job.images), np.bool_) for name in ("top1", "top5")} for _ in job.variants
+            {name: np.zeros(len(job.images), np.bool_) for name in quantities} for _ in job.variants
         ]
         outputs = self.outputs(job.model.info, job.dataset)
         competing = torch.tensor(list(outputs.values()), device=job.device)
         place = {name: index for index, name in enumerate(outputs)}
 
-        def rank(pixels: Tensor, positions: list[int]) -> Tensor:
+        def judge(pixels: Tensor, positions: list[int]) -> Tensor:
             images = [job.images[position] for position in positions]
             labels = torch.tensor([place[image.class_name] for image in images], device=job.device)
-            pixels = self.perturb(job, pixels, competing[labels], [image.id for image in images])
+            pixels, facts = self.perturb(job, pixels, competing[labels], [image.id for image in images])
             logits = job.logits(pixels)[:, competing]
             if not torch.isfinite(logits).all():
                 raise UserError(
                     f"The model gives logits that are not finite (in the batch that starts with {images[0].id}, "
                     f"{job.precision}); check its weights, or score without --amp."
                 )
-            return true_rank(logits, labels)
+            ranks = true_rank(logits, labels)
+            return torch.stack([ranks < 1, ranks < 5, *(facts[name] for name in self.facts_of_batch)], 1)
 
-        for variant, positions, ranks in job.map_batches(rank):
-            found[variant]["top1"][positions] = (ranks < 1).numpy()
-            found[variant]["top5"][positions] = (ranks < 5).numpy()
+        for variant, positions, judged in job.map_batches(judge):
+            for name, column in zip(quantities, judged.numpy().T, strict=True):
+                found[variant][name][positions] = column
         return found
 
     @classmethod

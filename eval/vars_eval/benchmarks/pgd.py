@@ -1,11 +1,14 @@
 """PGD: projected gradient descent on ImageNet validation; the defaults are the VARS paper's (Table 2)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor
 
-from vars_eval.attacks.linf import linf_pgd, random_start
+from vars_eval import stats
+from vars_eval.attacks.linf import Gradients, linf_pgd, random_start
+from vars_eval.benchmark import Column, Score
 from vars_eval.benchmarks._classification import Classification
 from vars_eval.benchmarks.imagenet import LAYOUT
 from vars_eval.errors import UserError
@@ -15,6 +18,10 @@ if TYPE_CHECKING:
     from vars_eval.data.check import DataSet
     from vars_eval.job import Job
     from vars_eval.model import PixelModel
+
+ZERO = "zero_grad"
+_NOTED = 0.01
+"""Share of images with a zero gradient from which on a reader is told."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,7 @@ class PGD(Classification):
     dataset = "imagenet"
     summary = "PGD, L-inf 1/255, 5 steps of 0.5/255, random start, in float32 pixel space"
     layout = LAYOUT
+    facts_of_batch: ClassVar[tuple[str, ...]] = (ZERO,)
 
     def __post_init__(self) -> None:
         """Refuses values that make no attack."""
@@ -76,7 +84,34 @@ class PGD(Classification):
         super().check_model(model, dataset)
         check_gradient(model)
 
-    def perturb(self, job: "Job", pixels: Tensor, labels: Tensor, ids: list[str]) -> Tensor:
-        """Attacks the batch with the true labels, always in float32."""
+    def perturb(
+        self, job: "Job", pixels: Tensor, labels: Tensor, ids: list[str]
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Attacks the batch with the true labels, always in float32; images with a zero gradient are counted."""
         start = random_start(ids, job.seed, tuple(pixels.shape[1:])).to(pixels.device) if self.start else None
-        return linf_pgd(job.model, pixels, labels, self.eps, self.rel_step * self.eps, self.steps, start)
+        seen = Gradients(ids)
+        attacked = linf_pgd(job.model, pixels, labels, self.eps, self.rel_step * self.eps, self.steps, start, seen)
+        assert seen.zero is not None
+        return attacked, {ZERO: seen.zero}
+
+    def remarks(self, score: Score) -> list[str]:
+        """Where many images gave the attack no direction, the accuracy is no sign of robustness."""
+        zero = score.per_image[ZERO]
+        if zero.mean() < _NOTED:
+            return []
+        return [
+            f"the gradient was zero at a step of the attack for {100 * zero.mean():.1f} % of the images "
+            f"({int(zero.sum())} of {score.n}): there the attack was blind, and the accuracy may be no robustness"
+        ]
+
+    @classmethod
+    def columns(cls, prefix: str, scores: Mapping[str, Score]) -> list[Column]:
+        """Accuracy, and the share of images with a zero gradient; records of earlier versions do not have it."""
+        columns = super().columns(prefix, scores)
+        score = next(iter(scores.values()))
+        if ZERO in score.per_image:
+            count = int(score.sums[ZERO])
+            low, high = stats.wilson(count, score.n)
+            share = 100 * count / score.n
+            columns.append(Column(f"{prefix}_{ZERO}", share, 100 * low, 100 * high, score.n, None, False))
+        return columns
