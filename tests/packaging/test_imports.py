@@ -15,7 +15,7 @@ SOURCES = {"vars_timm": ROOT / "vars_timm", "vars_eval": ROOT / "eval" / "vars_e
 BASE = {"errors", "files", "stats"}
 EVAL = {
     "metrics": set(),
-    "attacks": set(),
+    "attacks": {"errors"},
     "corruptions": BASE | {"data"},
     "errors": set(),
     "files": set(),
