@@ -77,6 +77,7 @@ class SparseMixer(Mixer):
         if self.has_solver:
             self.num_steps = MAX_STEPS if formulation.max_steps is None else formulation.max_steps
         self.solution: Solution | None = None
+        self.has_loop = False
         self.given: frozenset[str] = frozenset()
         self.adopted: dict[str, Any] = {}
         self.register_buffer(BUFFER, self._encoded().to(device))
@@ -164,10 +165,26 @@ class SparseMixer(Mixer):
         """The codes u after num_steps updates of ISTA (the paper's eq. 12), or those that a solver finds."""
         if self.has_solver:
             return self.solve_lasso(problem)
+        if self.in_one_loop(problem.drive):
+            return self.all_updates(problem)
         codes = start_codes(problem.drive, problem.threshold, self.start, self.shrinkage)
         for _ in range(self.num_steps):
             codes = self.update(codes, problem)
         return codes
+
+    def in_one_loop(self, x: Tensor) -> bool:
+        """Whether all updates are made at once for tensors like x: not in what is exported, nor under autocast."""
+        if torch.jit.is_scripting():
+            return False
+        device = x.device.type
+        exporting = torch.compiler.is_exporting() or torch.jit.is_tracing()
+        autocast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+        return self.has_loop and not exporting and not autocast
+
+    @torch.jit.unused
+    def all_updates(self, problem: Problem) -> Tensor:
+        """The codes after the last update, where a mixer with `has_loop` has a quicker way than one by one."""
+        raise NotImplementedError
 
     @torch.jit.unused
     def solve_lasso(self, problem: Problem) -> Tensor:

@@ -11,9 +11,11 @@ from vars_timm.mixers.sparse_mixer import Problem, SparseMixer
 from vars_timm.sparse import (
     at_least_float32,
     draw_directions,
+    matrix_updates,
     power_bound,
     random_features,
     row_sum_bound,
+    start_codes,
     unscaled_features,
 )
 
@@ -61,6 +63,7 @@ class DynamicMixer(SparseMixer):
         self.learned_k = nn.Parameter(torch.empty(num_atoms, num_atoms, **dd)) if learned else None
         self.learned_lam = nn.Parameter(torch.empty(1, **dd)) if learned else None
         self.learned_L = nn.Parameter(torch.empty(1, **dd)) if learned else None
+        self.has_loop = True
         self.register_buffer("rand_matrix", torch.empty(heads, head_dim, ratio * head_dim, **dd))
 
     def reset_parameters(self) -> None:
@@ -139,6 +142,19 @@ class DynamicMixer(SparseMixer):
         """G u - b in one kernel, for a Gram matrix that is formed."""
         drive, gram = problem.drive.flatten(0, 1), problem.operator.flatten(0, 1)
         return torch.baddbmm(drive, gram, codes.flatten(0, 1), beta=-1.0).view_as(codes)
+
+    @torch.jit.unused
+    def all_updates(self, problem: Problem) -> Tensor:
+        """The codes after start and num_steps updates, (B, heads, m, d), for a Gram matrix that is formed."""
+        return matrix_updates(
+            start_codes(problem.drive, problem.threshold, self.start, self.shrinkage),
+            problem.drive,
+            problem.operator,
+            problem.step_size,
+            problem.threshold,
+            self.num_steps,
+            self.shrinkage,
+        )
 
     def match(self, problem: Problem, signal: Tensor) -> Tensor:
         """P^T x for a signal x, (B, heads, N, d) -> (B, heads, m, d)."""

@@ -78,6 +78,7 @@ class VarsSD(DynamicMixer):
         shape = (1, dim // head_dim, grid[0] * grid[1], static_ratio * head_dim)
         is_conv = chosen.static == "conv"
         self.kernel = None if is_conv else nn.Parameter(torch.empty(shape, **dd))
+        self.has_loop = not is_conv
         self.templates: Any = ConvDictionary(dim, codes_per_channel, kernel_size, grid, **dd) if is_conv else None
         self.reset_parameters()
 

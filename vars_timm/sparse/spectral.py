@@ -93,6 +93,18 @@ class SpectralDictionary(nn.Module):
         """P u: codes (B, C, r, H, W) -> maps (B, C, H, W)."""
         return to_space((atoms.conj() * to_frequency(codes)).sum(dim=2), self.grid)
 
+    def matrices(self, atoms: Tensor) -> tuple[Tensor, Tensor]:
+        """A and B of every channel, with G u = (u A) B: to the frequencies, real and imaginary parts, and back.
+
+        Returns:
+            (C, r H W, 2 F) and (C, 2 F, r H W) for F = H (W // 2 + 1) frequencies.
+        """
+        to, back = transform_matrices(self.grid, atoms)
+        conjugate = atoms.conj().flatten(2).unsqueeze(2)
+        analysis = torch.view_as_real(conjugate * to).flatten(1, 2).flatten(2)
+        synthesis = torch.view_as_real(conjugate * back).permute(0, 3, 4, 1, 2).flatten(1, 2).flatten(2)
+        return analysis, synthesis
+
     def gram(self, atoms: Tensor, codes: Tensor) -> Tensor:
         """G u per frequency, in the shape of the codes (B, C, r, H, W); as G has rank one, it is not formed.
 
@@ -140,3 +152,21 @@ def to_space(spectrum: Tensor, grid: tuple[int, int]) -> Tensor:
     """Half spectra (..., H, W // 2 + 1) -> real maps (..., H, W) of a grid (H, W)."""
     image: Tensor = torch.fft.irfft2(spectrum, s=grid, norm="ortho")
     return image
+
+
+def transform_matrices(grid: tuple[int, int], like: Tensor) -> tuple[Tensor, Tensor]:
+    """The transforms of unit maps: what a map at each position adds to each frequency, and the other way round.
+
+    Args:
+        grid: (H, W) of the maps.
+        like: A complex tensor of the type and on the device that are wanted.
+
+    Returns:
+        T and S, complex, (H W, F) for F = H (W // 2 + 1): a real map x has the half spectrum x T, and a half spectrum
+        a + bi has the map a Re(S)^T + b Im(S)^T. `to_space` drops what is not Hermitian, and so does S.
+    """
+    size, half = grid[0] * grid[1], (grid[0], grid[1] // 2 + 1)
+    maps = torch.eye(size, dtype=like.real.dtype, device=like.device)
+    spectra = torch.eye(half[0] * half[1], dtype=like.dtype, device=like.device).unflatten(1, half)
+    back = torch.complex(to_space(spectra, grid).flatten(1).T, to_space(1j * spectra, grid).flatten(1).T)
+    return to_frequency(maps.unflatten(1, grid)).flatten(1), back
