@@ -105,6 +105,7 @@ class VarsS(SparseMixer):
     @torch.jit.unused
     def matrix_problem(self, image: Tensor, atoms: Tensor, step_size: Tensor, threshold: Tensor) -> Problem:
         """The same with the matrices of each channel, and all tensors of one channel side by side in memory."""
+        assert isinstance(self.dictionary, SpectralDictionary)
         analysis, synthesis = self.dictionary.matrices(atoms)
         to, _ = transform_matrices(self.grid, atoms)
         rows = _channels_first(image).contiguous()

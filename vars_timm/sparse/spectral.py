@@ -167,6 +167,6 @@ def transform_matrices(grid: tuple[int, int], like: Tensor) -> tuple[Tensor, Ten
     """
     size, half = grid[0] * grid[1], (grid[0], grid[1] // 2 + 1)
     maps = torch.eye(size, dtype=like.real.dtype, device=like.device)
-    spectra = torch.eye(half[0] * half[1], dtype=like.dtype, device=like.device).unflatten(1, half)
+    spectra = torch.eye(half[0] * half[1], dtype=like.dtype, device=like.device).view(-1, *half)
     back = torch.complex(to_space(spectra, grid).flatten(1).T, to_space(1j * spectra, grid).flatten(1).T)
-    return to_frequency(maps.unflatten(1, grid)).flatten(1), back
+    return to_frequency(maps.view(-1, *grid)).flatten(1), back
