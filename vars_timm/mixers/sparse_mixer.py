@@ -165,7 +165,7 @@ class SparseMixer(Mixer):
         """The codes u after num_steps updates of ISTA (the paper's eq. 12), or those that a solver finds."""
         if self.has_solver:
             return self.solve_lasso(problem)
-        if self.in_one_loop(problem.drive):
+        if self.num_steps > 0 and self.in_one_loop(problem.drive):
             return self.all_updates(problem)
         codes = start_codes(problem.drive, problem.threshold, self.start, self.shrinkage)
         for _ in range(self.num_steps):
