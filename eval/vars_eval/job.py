@@ -1,6 +1,7 @@
 """A pass over images: the model, the variants, and the loop over batches that survives running out of memory."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -9,10 +10,11 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from vars_eval.counted import Tally
 from vars_eval.data.check import DataSet
 from vars_eval.data.images import Change, batches, unchanged
 from vars_eval.data.transforms import Transform
-from vars_eval.errors import UserError
+from vars_eval.errors import UserError, reason
 from vars_eval.model import PixelModel
 
 T = TypeVar("T")
@@ -114,7 +116,18 @@ class Job:
 
     def _change(self, variant: str, images: Tensor, positions: list[int]) -> Tensor:
         """One variant of a batch."""
-        return self.vary(images, [self.images[position].id for position in positions], variant, self.seed)
+        ids = [self.images[position].id for position in positions]
+        try:
+            return self.vary(images, ids, variant, self.seed)
+        except UserError:
+            raise
+        except Exception as error:
+            if out_of_memory(error):
+                raise
+            raise UserError(
+                f"The images from {ids[0]} to {ids[-1]} cannot be turned into {variant} "
+                f"({type(error).__name__}: {reason(error)})."
+            ) from error
 
     def map_batches(self, function: Callable[[Tensor, list[int]], Tensor]) -> Iterator[tuple[int, list[int], Tensor]]:
         """Applies a function to all images in all variants, batch by batch, with smaller ones where memory runs out.
@@ -127,31 +140,43 @@ class Job:
                 with one row an image.
 
         Yields:
-            Number of the variant, positions, and the function's result on the CPU.
+            Number of the variant, positions, and the function's result on the CPU; each image of each variant once.
 
         Raises:
-            UserError: An image can not be decoded, or memory is too small for one.
+            UserError: An image can not be decoded, memory is too small for one, or not every image came once.
         """
+        tally = Tally([image.id for image in self.images], self.variants)
+        for number, positions, result in self._results(function):
+            tally.add(number, positions, len(result))
+            yield number, positions, result
+            self.advance(len(result))
+        tally.close()
+
+    def _results(self, function: Callable[[Tensor, list[int]], Tensor]) -> Iterator[tuple[int, list[int], Tensor]]:
+        """What `map_batches` gives, not counted."""
         paths = [image.path for image in self.images]
         changes = [partial(self._change, variant) for variant in self.variants]
+        say = self.batch.say
         if self.device.type == "cpu":
             if self.workers and self.variants != ("",):
                 # Tables are made here, once, and not in each of the processes that branch off.
                 size = self.model.info.img_size
                 for change in changes:
                     change(torch.zeros(1, 3, size, size, dtype=torch.uint8), [0])
-            for number, positions, images in batches(
-                paths, self.transform, self.batch.size, self.workers, changes=changes
-            ):
-                for part, result in self._pieces(function, unchanged, images, positions):
-                    yield number, part, result
-            return
-        pin = self.device.type == "cuda"
-        for _, positions, images in batches(paths, self.transform, self.batch.size, self.workers, pin):
-            moved = images.to(self.device, non_blocking=True)
-            for number, change in enumerate(changes):
-                for part, result in self._pieces(function, change, moved, positions):
-                    yield number, part, result
+            decoded = batches(paths, self.transform, self.batch.size, self.workers, changes=changes, say=say)
+        else:
+            pin = self.device.type == "cuda"
+            decoded = batches(paths, self.transform, self.batch.size, self.workers, pin, say=say)
+        with closing(decoded):  # ends the processes also where the function fails
+            for number, positions, images in decoded:
+                if self.device.type == "cpu":
+                    for part, result in self._pieces(function, unchanged, images, positions):
+                        yield number, part, result
+                    continue
+                moved = images.to(self.device, non_blocking=True)
+                for variant, change in enumerate(changes):
+                    for part, result in self._pieces(function, change, moved, positions):
+                        yield variant, part, result
 
     def _pieces(
         self, function: Callable[[Tensor, list[int]], Tensor], change: Change, images: Tensor, positions: list[int]
@@ -169,7 +194,6 @@ class Job:
                 problem: Exception = error
             else:
                 yield positions[start:stop], result
-                self.advance(len(result))
                 start = stop
                 continue
             # Outside the handler, where its traceback no longer holds the tensors of the failed batch.

@@ -2,17 +2,16 @@
 
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from vars_eval import provenance, store
 from vars_eval.benchmark import PerImage, Score
+from vars_eval.counted import merge
 from vars_eval.data.layout import Cell
 from vars_eval.data.transforms import Transform
 from vars_eval.data.tree import ids_hash
@@ -36,18 +35,6 @@ def _times(started: float, images: int, cells: int = 1) -> dict[str, Any]:
         "seconds": round(seconds, 3),
         "images_per_second": round(images / seconds, 2),
     }
-
-
-def _merge(parts: Sequence[PerImage], n: int) -> PerImage:
-    """Puts the shards of all processes back in order; each had every size-th image."""
-    merged: PerImage = {}
-    for name, first in parts[0].items():
-        merged[name] = np.zeros(n, first.dtype)
-        for rank, part in enumerate(parts):
-            if not part:  # a process without images
-                continue
-            merged[name][rank :: len(parts)] = part[name]
-    return merged
 
 
 class Runner:
@@ -150,18 +137,32 @@ class Runner:
         # Every process must get here, also one that failed, or the others would wait for it.
         outcomes = self.world.gather((found, problem))
         problem = next((problem for _, problem in outcomes if problem), "")
+        scores: list[Score] = []
+        if not problem:
+            try:
+                scores = self._merged([found for found, _ in outcomes], images, len(cells))
+            except UserError as error:
+                problem = str(error)
         times = _times(started, len(images) + task.benchmark.training_images, len(cells))
         records = []
         for number, key in enumerate(keys):
-            score, remarks = None, []
-            if not problem:
-                merged = _merge([found[number] for found, _ in outcomes], len(images))
-                score = Score(merged, ids_hash([image.id for image in images]))
-                remarks = task.benchmark.remarks(score)
+            score = None if problem else scores[number]
+            remarks = task.benchmark.remarks(score) if score else []
             records.append(self._finish(key, score, problem, times, model, task, [*notes, *remarks]))
         if not problem and self.world.main:
             task.benchmark.finished(workspace)
         return records
+
+    @staticmethod
+    def _merged(parts: list[list[PerImage]], images: list[ImageRef], cells: int) -> list[Score]:
+        """The scores of some cells from what each process found; every image counts once in each."""
+        ids = ids_hash([image.id for image in images])
+        scores = []
+        for number in range(cells):
+            if any(len(part) != cells for part in parts):
+                raise UserError(f"The benchmark gave {min(map(len, parts))} results for {cells} cells.")
+            scores.append(Score(merge([part[number] for part in parts], len(images)), ids))
+        return scores
 
     def _skip(self, count: int) -> None:
         """Takes images that were done before off the progress bar."""

@@ -12,11 +12,12 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCES = {"vars_timm": ROOT / "vars_timm", "vars_eval": ROOT / "eval" / "vars_eval"}
 
 # A part of vars_eval -> the parts that it may import besides itself. BASE stands for the pure single files.
-BASE = {"errors", "files", "stats"}
+BASE = {"counted", "errors", "files", "stats"}
 EVAL = {
     "metrics": set(),
     "attacks": {"errors"},
     "corruptions": BASE | {"data"},
+    "counted": {"errors"},
     "errors": set(),
     "files": set(),
     "stats": set(),

@@ -14,10 +14,11 @@ from vars_eval import benchmarks as registry
 from vars_eval import evaluate, store
 from vars_eval.benchmark import Benchmark
 from vars_eval.benchmarks._attention import Attention
+from vars_eval.counted import merge
 from vars_eval.errors import UserError
 from vars_eval.model import wrap
 from vars_eval.plan import Task
-from vars_eval.runner import Runner, _merge
+from vars_eval.runner import Runner
 
 NAMES = list(registry.all_benchmarks())
 ATTACKS = [name for name in NAMES if "eps" in registry.load(name).options()]
@@ -229,7 +230,7 @@ def test_a_process_without_images_has_nothing_to_say(name, trees, tmp_path, monk
 
     monkeypatch.setattr(Runner, "_score", halves)
     score(name, trees(name), tmp_path / "b", limit=1)
-    merged = _merge(parts[0], 1)
+    merged = merge(parts[0], 1)
     assert {key: Values(values) for key, values in merged.items()} == {
         key: Values(values) for key, values in record.score.per_image.items()
     }

@@ -15,6 +15,7 @@ from torch import Tensor
 from vars_eval import stats
 from vars_eval.attention import DEFINITIONS, AttentionMaps, attention_maps
 from vars_eval.benchmark import Benchmark, Column, Content, PerImage, Score
+from vars_eval.counted import Collected
 from vars_eval.data.annotated import AnnotatedLayout, check_annotated
 from vars_eval.data.check import DataSet
 from vars_eval.data.layout import Cell
@@ -181,7 +182,7 @@ class Attention(Benchmark):
         def measured(position: int, saliency: Floats) -> dict[str, float]:
             return {"constant": is_constant(saliency), **measure(job.images[position], saliency)}
 
-        found: dict[str, NDArray[Any]] = {}
+        found = Collected([image.id for image in job.images])
         with ThreadPoolExecutor(max(job.workers, 1)) as threads:
             for _, positions, maps in job.map_batches(lambda pixels, _: self.maps(job.model, pixels).final.float()):
                 if not torch.isfinite(maps).all():
@@ -191,7 +192,5 @@ class Attention(Benchmark):
                     )
                 results = threads.map(measured, positions, maps.double().numpy())
                 for position, values in zip(positions, results, strict=True):
-                    for name, value in values.items():
-                        kind = np.bool_ if isinstance(value, bool) else np.float32
-                        found.setdefault(name, np.zeros(len(job.images), kind))[position] = value
-        return [found]
+                    found.put([position], {name: np.array([value]) for name, value in values.items()})
+        return [found.arrays()]

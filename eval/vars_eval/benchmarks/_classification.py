@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from vars_eval import stats
 from vars_eval.benchmark import Benchmark, Column, PerImage, Score
+from vars_eval.counted import Collected
 from vars_eval.data.classes import imagenet_classes
 from vars_eval.data.synthetic import write_tree
 from vars_eval.data.transforms import ResizeCrop, Transform
@@ -100,9 +100,7 @@ class Classification(Benchmark):
     def run(self, job: "Job") -> list[PerImage]:
         """Scores the images; see `Benchmark.run`."""
         quantities = ("top1", "top5", *self.facts_of_batch)
-        found: list[PerImage] = [
-            {name: np.zeros(len(job.images), np.bool_) for name in quantities} for _ in job.variants
-        ]
+        found = [Collected([image.id for image in job.images]) for _ in job.variants]
         outputs = self.outputs(job.model.info, job.dataset)
         competing = torch.tensor(list(outputs.values()), device=job.device)
         place = {name: index for index, name in enumerate(outputs)}
@@ -121,9 +119,8 @@ class Classification(Benchmark):
             return torch.stack([ranks < 1, ranks < 5, *(facts[name] for name in self.facts_of_batch)], 1)
 
         for variant, positions, judged in job.map_batches(judge):
-            for name, column in zip(quantities, judged.numpy().T, strict=True):
-                found[variant][name][positions] = column
-        return found
+            found[variant].put(positions, dict(zip(quantities, judged.numpy().T, strict=True)))
+        return [collected.arrays() for collected in found]
 
     @classmethod
     def columns(cls, prefix: str, scores: Mapping[str, Score]) -> list[Column]:

@@ -1,72 +1,27 @@
 """Decodes images in worker processes and hands them on in batches of uint8 tensors."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from vars_eval.data.decode import decode_file
+from vars_eval.data.streams import Mark, ahead, at_once
 from vars_eval.data.transforms import Transform
 from vars_eval.errors import UserError, reason
-
-
-@dataclass(frozen=True)
-class _Broken:
-    """What stands in for an image that could not be decoded; an exception would bring a worker's traceback along."""
-
-    sentence: str
-
 
 Change = Callable[[Tensor, list[int]], Tensor]
 """What happens to a decoded batch: uint8 (B, 3, S, S) and its positions -> uint8 of the same shape."""
 
-_Item = tuple[int, list[int], Tensor | _Broken]
+_Item = tuple[int, int]
+"""Start of a batch, and number of the version."""
 
 
 def unchanged(images: Tensor, positions: list[int]) -> Tensor:
     """The change that is none."""
     return images
-
-
-def _decoded(path: Path, transform: Transform) -> Tensor | _Broken:
-    try:
-        image = decode_file(path)
-    except UserError as error:
-        return _Broken(str(error))
-    try:
-        return transform(image)
-    except Exception as error:  # Pillow and torch fail in whatever way on extreme shapes
-        size = f"{image.width} x {image.height} pixels"
-        return _Broken(f"The image {path} ({size}) cannot be brought to the size of the model ({reason(error)}).")
-
-
-class _Batches(IterableDataset[_Item]):
-    """Every n-th batch for each of n workers: decoded once, then handed on in all its versions."""
-
-    def __init__(self, paths: Sequence[Path], transform: Transform, batch_size: int, changes: Sequence[Change]) -> None:
-        self.paths = paths
-        self.transform = transform
-        self.batch_size = batch_size
-        self.changes = changes
-
-    def __iter__(self) -> Iterator[_Item]:
-        worker = get_worker_info()
-        first, step = (worker.id, worker.num_workers) if worker else (0, 1)
-        for start in range(first * self.batch_size, len(self.paths), step * self.batch_size):
-            positions = list(range(start, min(start + self.batch_size, len(self.paths))))
-            images = []
-            for position in positions:
-                image = _decoded(self.paths[position], self.transform)
-                if isinstance(image, _Broken):
-                    yield 0, [], image
-                    return
-                images.append(image)
-            batch = torch.stack(images)
-            for number, change in enumerate(self.changes):
-                yield number, positions, change(batch, positions)
 
 
 def decode(path: Path, transform: Transform) -> Tensor:
@@ -82,10 +37,59 @@ def decode(path: Path, transform: Transform) -> Tensor:
     Raises:
         UserError: It can not be decoded.
     """
-    image = _decoded(path, transform)
-    if isinstance(image, _Broken):
-        raise UserError(image.sentence)
-    return image
+    try:
+        image = decode_file(path)
+    except UserError:
+        raise
+    except Exception as error:  # whatever a decoder raises, the file is named
+        raise UserError(f"The image {path} cannot be decoded ({reason(error)}); replace it and run again.") from error
+    try:
+        return transform(image)
+    except Exception as error:  # Pillow and torch fail in whatever way on extreme shapes
+        size = f"{image.width} x {image.height} pixels"
+        raise UserError(
+            f"The image {path} ({size}) cannot be brought to the size of the model ({reason(error)})."
+        ) from error
+
+
+def tensor_bytes(transform: Transform) -> int:
+    """Bytes of an image after a transform, which may draw from torch's generator; it is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        return transform(Image.new("RGB", (256, 256))).nbytes
+
+
+class _Decoding:
+    """Batches of images: each decoded once, then handed on in all its versions."""
+
+    def __init__(self, paths: Sequence[Path], transform: Transform, batch_size: int, changes: Sequence[Change]) -> None:
+        self.paths = paths
+        self.transform = transform
+        self.batch_size = batch_size
+        self.changes = changes
+        self._start = -1
+        self._batch = torch.empty(0)
+
+    def share(self, worker: int, workers: int) -> list[_Item]:
+        """What one of some processes makes: every batch of its own in all versions."""
+        starts = range(worker * self.batch_size, len(self.paths), workers * self.batch_size)
+        return [(start, number) for start in starts for number in range(len(self.changes))]
+
+    def make(self, item: _Item, at: Mark) -> tuple[tuple[int, list[int]], Tensor]:
+        """One version of a batch, with its number and the positions."""
+        start, number = item
+        positions = list(range(start, min(start + self.batch_size, len(self.paths))))
+        if start != self._start:
+            images = []
+            for position in positions:
+                at(position)
+                images.append(decode(self.paths[position], self.transform))
+            self._batch, self._start = torch.stack(images), start
+        at(start)
+        return (number, positions), self.changes[number](self._batch, positions)
+
+    def name(self, mark: int) -> str:
+        """The image at a position."""
+        return f"the image {self.paths[mark]}"
 
 
 def batches(
@@ -95,7 +99,8 @@ def batches(
     workers: int,
     pin_memory: bool = False,
     changes: Sequence[Change] = (unchanged,),
-) -> Iterator[tuple[int, list[int], Tensor]]:
+    say: Callable[[str], None] = print,
+) -> Generator[tuple[int, list[int], Tensor], None, None]:
     """Images batch by batch, each batch in all its versions; in order with up to one worker.
 
     Args:
@@ -104,24 +109,23 @@ def batches(
         batch_size: Images a batch; the last may be smaller.
         workers: Worker processes; 0 decodes in this one.
         pin_memory: Whether batches lie in pinned memory.
-        changes: What makes the versions, in the worker processes.
+        changes: What makes the versions, in the worker processes; they leave the images as they are.
+        say: Told of a worker process that died and was replaced.
 
     Yields:
         Number of the version, positions in `paths`, and a uint8 tensor (B, 3, S, S).
 
     Raises:
-        UserError: An image can not be decoded; the sentence names it.
+        UserError: An image can not be decoded; the sentence names it. Or a worker process died twice.
     """
     # With few images, fewer workers than asked for: starting a process costs more than decoding a handful.
     workers = min(workers, -(-len(paths) // batch_size))
-    loader = DataLoader(
-        _Batches(paths, transform, batch_size, changes),
-        batch_size=None,
-        num_workers=workers,
-        pin_memory=pin_memory,
-        prefetch_factor=4 if workers else None,
-    )
-    for number, positions, images in loader:
-        if isinstance(images, _Broken):
-            raise UserError(images.sentence)
+    work = _Decoding(paths, transform, batch_size, changes)
+    if workers:
+        shares = [work.share(worker, workers) for worker in range(workers)]
+        size = min(batch_size, len(paths)) * tensor_bytes(transform)
+        made = ahead(work, shares, size, pin_memory, say)
+    else:
+        made = at_once(work, work.share(0, 1))
+    for (number, positions), images in made:
         yield number, positions, images

@@ -1,21 +1,18 @@
 """Training batches as a function of the seed and the step alone: a sampler that can start anywhere."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
-from vars_eval.data.images import decode
+from vars_eval.data.images import decode, tensor_bytes
+from vars_eval.data.streams import Mark, ahead, at_once
 from vars_eval.data.transforms import Transform
-from vars_eval.errors import UserError
 from vars_eval.finetune.plan import Plan
-
-_Item = tuple[Tensor, Tensor] | str
 
 
 def seed_of(*parts: int | str) -> int:
@@ -44,8 +41,8 @@ def draws(n: int, first: int, count: int, seed: int) -> list[int]:
     return [_order(n, seed_of(seed, place // n))[place % n] for place in range(first, first + count)]
 
 
-class _Steps(Dataset[_Item]):
-    """Step -> the images of all sources and their labels, or the sentence of an image that can not be decoded."""
+class _Steps:
+    """Step -> its labels, and the images of all sources."""
 
     def __init__(self, plan: Plan, transform: Transform) -> None:
         self.paths: list[list[Path]] = [[image.path for image in source.train] for source in plan.sources]
@@ -54,22 +51,31 @@ class _Steps(Dataset[_Item]):
         self.transform = transform
         self.each = plan.recipe.batch
 
-    def __getitem__(self, step: int) -> _Item:
+    def make(self, step: int, at: Mark) -> tuple[list[int], Tensor]:
+        """One step."""
         images, labels = [], []
         first = step * self.each
-        for paths, classes, seed in zip(self.paths, self.labels, self.seeds, strict=True):
+        for number, (paths, classes, seed) in enumerate(zip(self.paths, self.labels, self.seeds, strict=True)):
             for place, index in enumerate(draws(len(paths), first, self.each, seed), start=first):
                 torch.default_generator.manual_seed(seed_of(seed, "augment", place))
-                try:
-                    images.append(decode(paths[index], self.transform))
-                except UserError as error:  # as text, or a worker process would add its traceback
-                    return str(error)
+                at(index * len(self.paths) + number)
+                images.append(decode(paths[index], self.transform))
                 labels.append(classes[index])
-        return torch.stack(images), torch.tensor(labels)
+        return labels, torch.stack(images)
+
+    def name(self, mark: int) -> str:
+        """One of the images."""
+        index, number = divmod(mark, len(self.paths))
+        return f"the image {self.paths[number][index]}"
 
 
 def training_batches(
-    plan: Plan, transform: Transform, first: int, workers: int, pin_memory: bool = False
+    plan: Plan,
+    transform: Transform,
+    first: int,
+    workers: int,
+    pin_memory: bool = False,
+    say: Callable[[str], None] = print,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The batches of all steps from the `first` on; the same ones wherever they start, by any number of workers.
 
@@ -79,23 +85,19 @@ def training_batches(
         first: Number of the first step.
         workers: Worker processes; 0 decodes in this one, whose global generator is seeded anew.
         pin_memory: Whether batches lie in pinned memory.
+        say: Told of a worker process that died and was replaced.
 
     Yields:
         Images (sources * batch, 3, S, S) uint8 and labels (sources * batch,).
 
     Raises:
-        UserError: An image can not be decoded.
+        UserError: An image can not be decoded, or a worker process died twice.
     """
-    loader = DataLoader(
-        _Steps(plan, transform),
-        batch_size=None,
-        sampler=range(first, plan.recipe.steps),
-        num_workers=workers,
-        pin_memory=pin_memory,
-        prefetch_factor=4 if workers else None,
-        generator=torch.Generator(),
-    )
-    for item in loader:
-        if isinstance(item, str):
-            raise UserError(item)
-        yield item[0], item[1]
+    work = _Steps(plan, transform)
+    if workers:
+        shares = [range(first + worker, plan.recipe.steps, workers) for worker in range(workers)]
+        made = ahead(work, shares, plan.images_per_step * tensor_bytes(transform), pin_memory, say)
+    else:
+        made = at_once(work, range(first, plan.recipe.steps))
+    for labels, images in made:
+        yield images, torch.tensor(labels)

@@ -88,7 +88,12 @@ def _train(state: State, plan: Plan, accuracy: Accuracy, folder: Path, machine: 
     recipe = plan.recipe
     schedule = recipe.schedule(state.optimizer)
     batches = training_batches(
-        plan, Augment(state.model.info.img_size), state.step, machine.workers, machine.device.type == "cuda"
+        plan,
+        Augment(state.model.info.img_size),
+        state.step,
+        machine.workers,
+        machine.device.type == "cuda",
+        machine.say,
     )
     _to_training(state.model, recipe.freeze_bn)
     saved = time.monotonic()
