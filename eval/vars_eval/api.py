@@ -53,7 +53,7 @@ def evaluate(
         data_dir: A folder, or data set -> folder; VARS_DATA where it is left out.
         out: Results folder.
         name: Name of the model in the records; by default its class or timm architecture.
-        own_classes: Take the tree's own sorted folders as classes.
+        own_classes: Take the tree's own folders as classes, in timm's order.
         allow_partial: Go on where a tree is incomplete; the records say so.
         synthetic: Use tiny synthetic data instead.
         device: Where to compute; by default where the model is, or on CUDA for a model that is still on the CPU.

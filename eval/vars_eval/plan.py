@@ -10,7 +10,7 @@ from vars_eval.benchmark import Benchmark, Content
 from vars_eval.data.check import DataSet
 from vars_eval.data.layout import Cell
 from vars_eval.data.transforms import ModelTransform, Transform
-from vars_eval.data.tree import Listing
+from vars_eval.data.tree import Listing, ids_hash
 from vars_eval.errors import UserError
 from vars_eval.job import ImageRef
 from vars_eval.model import ModelInfo, PixelModel
@@ -107,13 +107,19 @@ def transform_for(task: Task, info: ModelInfo, settings: Settings) -> Transform:
     return task.benchmark.transform(info.img_size)
 
 
+def _own_order(classes: tuple[str, ...]) -> str:
+    """The user's own classes in the words of the protocol; those in plain alphabetical order had no hash at first."""
+    if classes == tuple(sorted(classes)):
+        return f"the {len(classes)} sorted folders of the tree"
+    return f"the {len(classes)} folders of the tree in the order {ids_hash(classes)}"
+
+
 def protocol_for(task: Task, model: PixelModel, transform: Transform) -> dict[str, Any]:
     """Every choice that changes the number: the benchmark's, the classes of the user's own data, the transform."""
-    own = {"classes": f"the {len(task.dataset.layout.classes)} sorted folders of the tree"}
     return {
         **task.benchmark.protocol(),
         **task.benchmark.facts(model),
-        **(own if task.dataset.own_classes else {}),
+        **({"classes": _own_order(task.dataset.layout.classes)} if task.dataset.own_classes else {}),
         "transform": transform.description,
     }
 

@@ -24,7 +24,7 @@ class DataOptions:
 
     Attributes:
         paths: Data set -> folder.
-        own_classes: Take the tree's own sorted folders as classes.
+        own_classes: Take the tree's own folders as classes, in timm's order.
         allow_partial: Go on where a tree is incomplete.
     """
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vars_eval.data.classes import natural_order
 from vars_eval.data.faults import Faults, clauses
 from vars_eval.data.layout import Cell, Layout, with_manifest
 from vars_eval.data.tree import cell_folder, find_root, list_cell, list_folder
@@ -23,7 +24,7 @@ class DataSet:
         cells: The cells that are there.
         images: Images found over all cells.
         gaps: What is missing, a sentence each; empty for a whole data set.
-        own_classes: Whether the tree's own sorted folders are the classes.
+        own_classes: Whether the tree's own folders are the classes, in timm's order.
     """
 
     layout: Layout
@@ -40,7 +41,7 @@ def some(names: list[str]) -> str:
     return ", ".join(names[:_SHOWN]) + more
 
 
-def _check_cell(layout: Layout, folder: Path, cell: Cell) -> tuple[int, str]:
+def _check_cell(layout: Layout, folder: Path, cell: Cell, own_classes: bool) -> tuple[int, str]:
     """Number of images of one cell, and what is missing, if anything; a tree that can not be this data set raises."""
     faults: Faults = {}
     listing = list_cell(folder, faults)
@@ -48,7 +49,8 @@ def _check_cell(layout: Layout, folder: Path, cell: Cell) -> tuple[int, str]:
         loose = len(list_folder(folder)[1])
         found = f"{loose:,} images but no class folders" if loose else "no class folders"
         raise UserError(f"{folder} holds {found}; {layout.title} is expected as {layout.tree()}.")
-    unknown = sorted(set(listing.counts) - set(layout.classes))
+    known = set(layout.classes)
+    unknown = sorted(name for name, count in listing.counts.items() if name not in known and (count or not own_classes))
     if unknown:
         raise UserError(
             f"{folder} has {len(unknown)} folders that are no class of {layout.title} ({some(unknown)}); expected "
@@ -58,7 +60,7 @@ def _check_cell(layout: Layout, folder: Path, cell: Cell) -> tuple[int, str]:
     missing = [name for name in layout.classes if name not in listing.counts]
     if missing:
         gaps.append(f"{len(missing)} of {len(layout.classes)} class folders are missing ({some(missing)})")
-    empty = [name for name, count in listing.counts.items() if count == 0]
+    empty = [name for name, count in listing.counts.items() if count == 0 and name in known]
     if empty:
         gaps.append(f"{len(empty)} class folders are empty ({some(empty)})")
     gaps += clauses(faults, folder)
@@ -69,16 +71,21 @@ def _check_cell(layout: Layout, folder: Path, cell: Cell) -> tuple[int, str]:
 
 
 def _own_classes(layout: Layout, data_dir: Path, root: Path, cells: tuple[Cell, ...]) -> Layout:
-    """The layout with the tree's sorted folders as classes, named `flowers` for flowers/ and flowers/val/."""
+    """The layout with the tree's own classes, named `flowers` for flowers/ and flowers/val/.
+
+    Their order is that of a manifest, or else timm's, by which its train.py numbers them. Folders without images are
+    no classes, as in timm.
+    """
     folder = cell_folder(root, cells[0])
-    classes = tuple(list_folder(folder)[0])
+    classes = natural_order([name for name, count in list_cell(folder).counts.items() if count])
     if not classes:
         raise UserError(f"{folder} has no class folders; expected one folder a class with its images inside.")
-    if layout.official:
-        named = data_dir.resolve()
-        named = named.parent if named.name in _SPLITS else named
-        layout = replace(layout, name=named.name, images=0, official=False)
-    return replace(layout, classes=classes)
+    if not layout.official:
+        stated = tuple(name for name in layout.classes if name in classes)
+        return replace(layout, classes=layout.classes if len(stated) == len(classes) else classes)
+    named = data_dir.resolve()
+    named = named.parent if named.name in _SPLITS else named
+    return replace(layout, name=named.name, images=0, official=False, classes=classes)
 
 
 def check(
@@ -89,7 +96,7 @@ def check(
     Args:
         layout: The official layout.
         data_dir: The user's folder.
-        own_classes: Whether the tree's own sorted folders are the classes.
+        own_classes: Whether the tree's own folders are the classes, in timm's order.
         progress: Called with (cells done, cells in all).
 
     Returns:
@@ -117,7 +124,7 @@ def check(
     for done, cell in enumerate(present):
         if progress:
             progress(done, len(present))
-        count, gap = _check_cell(layout, cell_folder(root, cell), cell)
+        count, gap = _check_cell(layout, cell_folder(root, cell), cell, own_classes)
         images += count
         gaps += [gap] if gap else []
     if progress:
