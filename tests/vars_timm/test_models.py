@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import timm
+import timm.optim
 import torch
 from torch.testing import assert_close
 
@@ -29,6 +30,7 @@ TINY = [
     "gfnet_tiny_vars_sd",
     "gfnet_h_tiny_filter",
 ]
+ALL = [name for name in timm.list_models() if timm.model_entrypoint(name).__module__.startswith("vars_timm.")]
 SPARSE = [name for name in TINY if "_vars_" in name]
 
 
@@ -92,12 +94,28 @@ def test_contract(name):
     assert f"{cfg['first_conv']}.weight" in parameters
     assert f"{cfg['classifier']}.weight" in parameters
     assert cfg["crop_pct"] == 0.875
-    assert model.no_weight_decay() <= parameters.keys()
     modules = dict(model.named_modules())
     assert all(row["module"] in modules for row in model.feature_info)
     groups = timm.models.group_parameters(model, model.group_matcher(coarse=False))
     assert len(groups) > len(model.feature_info)
     assert model(torch.randn(2, 1, 64, 32)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_weight_decay_leaves_out_the_position_embedding(name):
+    """As DeiT's and GFNet's code has it; RVT has no position embedding, nor has DeiT with the joint mixer."""
+    with torch.device("meta"):
+        model = timm.create_model(name)
+    embedded = not name.startswith("rvt") and not (name.startswith("deit") and name.endswith("vars_sd"))
+    assert model.no_weight_decay() == ({"pos_embed"} if embedded else set())
+    assert ("pos_embed" in dict(model.named_parameters())) == embedded
+    # timm leaves out biases and what has fewer than two dimensions by itself.
+    exempt, decayed = timm.optim.param_groups_weight_decay(model, 0.05, no_weight_decay_list=model.no_weight_decay())
+    matrices = {name: value for name, value in model.named_parameters() if value.ndim > 1 and name[-5:] != ".bias"}
+    assert (exempt["weight_decay"], decayed["weight_decay"]) == (0.0, 0.05)
+    assert {id(value) for value in decayed["params"]} == {
+        id(value) for name, value in matrices.items() if name != "pos_embed"
+    }
 
 
 @pytest.mark.parametrize("name", ["deit_tiny_vars_sd", "rvt_tiny_softmax", "gfnet_tiny_filter"])

@@ -15,7 +15,7 @@ from vars_timm.coupling.recipes import RECIPES, Run
 from vars_timm.coupling.report import report
 from vars_timm.coupling.sweep import folder_of, grid, sweep
 from vars_timm.coupling.table import TABLE
-from vars_timm.coupling.toy import toy
+from vars_timm.coupling.toy_figure import toy
 from vars_timm.coupling.train import RESULT, measure, train
 
 # Fields of Run that a sweep has lists of.

@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -130,19 +129,3 @@ def draw(count: int) -> Tensor:
 def errors(trajectory: Tensor, z: Tensor) -> list[float]:
     """Mean distance of the estimates from z along a trajectory (T + 1, B, 2)."""
     return (trajectory - z).norm(dim=2).mean(dim=1).tolist()
-
-
-def toy(out: Path, *, steps: int = 3000, seed: int = 0) -> Path:
-    """Train the networks and draw the four panels of Fig. 1; returns the picture's path."""
-    from vars_timm.coupling.figures import TOY
-    from vars_timm.coupling.toy_figure import draw_figure
-
-    solvers = [
-        algorithm(),
-        *(trained(kind, steps=steps, seed=seed) for kind in KINDS),
-    ]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed + 1)
-        z = draw(512)
-    out.mkdir(parents=True, exist_ok=True)
-    return draw_figure(solvers, z, out / f"{TOY}.png")

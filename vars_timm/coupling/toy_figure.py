@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vars_timm.coupling.toy import ALPHA, DEPTH, Solver, errors
+from vars_timm.coupling.figures import TOY
+from vars_timm.coupling.toy import ALPHA, DEPTH, KINDS, Solver, algorithm, draw, errors, trained
 
 COLOURS = {"algorithm": "black", "feed-forward": "tab:orange", "residual": "tab:blue", "recurrent": "tab:green"}
 DROPPED, EXTRA = 3, 10
@@ -45,3 +46,16 @@ def draw_figure(solvers: Sequence[Solver], z: Tensor, path: Path) -> Path:
     panels[0].legend(fontsize=7)
     figure.savefig(path, dpi=130)
     return path
+
+
+def toy(out: Path, *, steps: int = 3000, seed: int = 0) -> Path:
+    """Train the networks and draw the four panels of Fig. 1; returns the picture's path."""
+    solvers = [
+        algorithm(),
+        *(trained(kind, steps=steps, seed=seed) for kind in KINDS),
+    ]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed + 1)
+        z = draw(512)
+    out.mkdir(parents=True, exist_ok=True)
+    return draw_figure(solvers, z, out / f"{TOY}.png")

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from vars_timm.coupling.toy import ALPHA, EPSILON, algorithm, draw, errors, toy, trained
+from vars_timm.coupling.toy import ALPHA, EPSILON, algorithm, draw, errors, trained
+from vars_timm.coupling.toy_figure import toy
 
 
 @torch.no_grad()
