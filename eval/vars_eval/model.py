@@ -160,12 +160,16 @@ def check_gradient(model: PixelModel) -> None:
     parameter = next(model.parameters(), model.mean)
     size = model.info.img_size
     pixels = torch.rand(1, 3, size, size, device=parameter.device).requires_grad_()
-    with torch.enable_grad():
-        logits = model(pixels)
-        connected = logits.requires_grad
-        if connected:
-            (gradient,) = torch.autograd.grad(logits.sum(), pixels, allow_unused=True)
-            connected = gradient is not None
+    try:
+        with torch.enable_grad():
+            logits = model(pixels)
+            connected = logits.requires_grad
+            if connected:
+                (gradient,) = torch.autograd.grad(logits.sum(), pixels, allow_unused=True)
+                connected = gradient is not None
+    except (torch.OutOfMemoryError, MemoryError):
+        # The run itself says so, cell by cell, and what to do.
+        return
     if not connected:
         raise UserError(
             f"{model.info.name} gives no gradient by its pixels, which an attack needs; let its forward pass run "

@@ -1,6 +1,7 @@
 """The options that a mixer's weights were trained with, as a tensor, so that they travel with the weights."""
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -15,6 +16,8 @@ BUFFER = "vars_options"
 LENGTH = 768
 # What the weights can be used with after the mixer was built; the rest decides its structure.
 ADOPTED = ("lam", "num_steps")
+# How the codes are solved for, which is a choice of each run; num_steps is the most steps where there is a solver.
+SOLVING = ("solver", "adjoint", "tol", "max_steps")
 
 
 def encode(options: Mapping[str, Any]) -> Tensor:
@@ -65,6 +68,13 @@ def adoptable(stored: Mapping[str, Any], own: Mapping[str, Any], said: frozenset
         ValueError: If another option differs, or one that the builder was given.
     """
     names = [name for name in {**own, **stored} if own.get(name) != stored.get(name)]
+    if any(name in SOLVING for name in names):
+        warnings.warn(
+            f"the weights were trained with solver={stored.get('solver')!r} and its settings, and are used with "
+            f"solver={own.get('solver')!r} and num_steps={own.get('num_steps')}",
+            stacklevel=2,
+        )
+        names = [name for name in names if name not in (*SOLVING, "num_steps")]
     refused = [name for name in names if name not in ADOPTED or name in said]
     if refused:
         trained = ", ".join(f"{name}={stored.get(name)!r}" for name in refused)
