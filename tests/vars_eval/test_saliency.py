@@ -217,3 +217,9 @@ def test_centre_gaussian_orders_pixels_by_their_distance(shape):
 def test_wrong_calls_are_one_sentence(call, clue):
     with pytest.raises(ValueError, match=clue):
         call()
+
+
+@pytest.mark.parametrize("scale", [1.0, -300.0, 1e-12])
+def test_a_millionth_is_the_border_of_constant_maps(scale):
+    assert is_constant(scale * np.array([[1.0, 1 - 0.998e-6]]))
+    assert not is_constant(scale * np.array([[1.0, 1 - 1.002e-6]]))

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from scipy.special import comb
+from scipy.stats import ttest_1samp
 from vars_eval import stats
 
 
@@ -78,3 +79,15 @@ def test_normal_interval_and_p_agree():
     assert stats.normal_p(0.4, error) == pytest.approx(0.05)
     assert stats.normal_p(0.0, 0.0) == 1.0
     assert stats.normal_p(0.1, 0.0) == 0.0
+
+
+@pytest.mark.parametrize("runs", [[80.0, 82.0, 84.0], [1.0, 1.5], list(np.random.default_rng(0).normal(70, 3, 9))])
+def test_mean_of_runs_is_students_interval(runs):
+    mean, error, low, high = stats.mean_of_runs(np.array(runs))
+    expected = ttest_1samp(runs, 0).confidence_interval(0.95)
+    assert (low, high) == pytest.approx((expected.low, expected.high))
+    assert (mean, error) == pytest.approx((np.mean(runs), np.std(runs, ddof=1) / len(runs) ** 0.5))
+
+
+def test_normal_interval_is_1_96_errors_to_either_side():
+    assert stats.normal_interval(3.0, 0.5) == pytest.approx((3 - 0.5 * 1.959963984540054, 3 + 0.5 * 1.959963984540054))

@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import numpy as np
@@ -71,10 +72,12 @@ def damage(path, how):
         content["score"]["n"] = 8
     elif how == "base64":
         content["score"]["per_image"]["top1"] = "bits:9:????"
+    elif how == "stray letter":
+        content["score"]["per_image"]["top1"] = content["score"]["per_image"]["top1"].replace("bits:9:", "bits:9:!")
     path.write_text(json.dumps(content))
 
 
-HOW = ["cut", "list", "word", "format", "key", "short array", "flipped bit", "count", "base64"]
+HOW = ["cut", "list", "word", "format", "key", "short array", "flipped bit", "count", "base64", "stray letter"]
 
 
 @pytest.mark.parametrize("how", HOW)
@@ -111,3 +114,43 @@ def test_unwritable(tmp_path):
         store.check_writable(tmp_path / "file" / "out")
     with pytest.raises(UserError, match="can not be written"):
         store.write(record(), tmp_path / "file" / "out")
+
+
+def test_names_and_contents_of_files_stay_as_they_are(tmp_path):
+    """Earlier records have to be found and read: the name of the file, its hash, and the arrays, spelt out."""
+    text = (
+        '{"benchmark": "imagenet", "cell": "val", "column": "imagenet", "data": "d", "limit": null, "model": "a/b c", '
+        '"model_kwargs": {"lam": 0.1}, "precision": "float32", "protocol": {"metric": "top-1"}, "seed": 0, '
+        '"weights": "w"}'
+    )
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    assert KEY.digest() == digest
+    assert KEY.path(tmp_path) == tmp_path / "records" / "a-b-c" / f"imagenet--val--{digest}.json"
+    assert KEY.workspace(tmp_path) == tmp_path / "checkpoints" / "a-b-c" / f"imagenet--val--{digest}"
+    hits = np.array([1, 0, 1, 1, 0, 0, 0, 0, 1], dtype=bool)
+    score = Score({"top1": hits, "nss": np.array([1.0, -2.5], np.float32).repeat([1, 8])}, "i")
+    content = json.loads(store.write(record(score=score), tmp_path).read_text())
+    assert content["format"] == 1
+    assert content["score"]["per_image"]["top1"] == "bits:9:sIA="  # 10110000 1
+    assert content["score"]["per_image"]["nss"] == "f4:9:AACAPwAAIMAAACDAAAAgwAAAIMAAACDAAAAgwAAAIMAAACDA"
+    assert (content["score"]["n"], content["score"]["images"]) == (9, "i")
+    assert content["score"]["sums"] == pytest.approx({"top1": 4, "nss": -19})
+
+
+def test_long_and_empty_names(tmp_path):
+    key = Key(**{**KEY.__dict__, "model": "m" * 200, "cell": "/"})
+    assert key.path(tmp_path).parent.name == "m" * 80
+    assert key.path(tmp_path).name.startswith("imagenet--unnamed--")
+
+
+def test_a_folder_is_tried_and_left_empty(tmp_path):
+    out = tmp_path / "new" / "out"
+    for _ in range(2):
+        store.check_writable(out)
+        assert list(out.iterdir()) == [out / "records"]
+        assert not list((out / "records").iterdir())
+
+
+def test_a_folder_without_records_is_named(tmp_path):
+    with pytest.raises(UserError, match=f"{tmp_path} holds no records; name the folder"):
+        list(store.records(tmp_path))
