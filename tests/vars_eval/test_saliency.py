@@ -223,3 +223,8 @@ def test_wrong_calls_are_one_sentence(call, clue):
 def test_a_millionth_is_the_border_of_constant_maps(scale):
     assert is_constant(scale * np.array([[1.0, 1 - 0.998e-6]]))
     assert not is_constant(scale * np.array([[1.0, 1 - 1.002e-6]]))
+
+
+def test_no_fixations_are_no_measure():
+    with pytest.raises(ValueError, match=r"shape \(0, 2\), expected \(n, 2\)"):
+        nss(np.eye(3), np.zeros((0, 2)))
