@@ -32,8 +32,10 @@ from operators import Mutant, mutants, mutated
 from targets import NAMED, TARGETS, Target
 
 ROOT = Path(__file__).resolve().parents[2]
-WARM = ("torch", "torchvision.transforms.v2", "timm", "scipy.stats", "skimage.data", "skimage.color", "sklearn.metrics")
-WARM += ("sklearn.linear_model", "foolbox", "PIL.ImageDraw", "torch.autograd.gradcheck", "torch.func")
+WARM = [
+    *("torch", "torch.autograd.gradcheck", "torch.func", "torchvision.transforms.v2", "timm", "foolbox"),
+    *("scipy.stats", "skimage.data", "skimage.color", "sklearn.metrics", "sklearn.linear_model", "PIL.ImageDraw"),
+]
 LEAST_SECONDS = 60
 
 
@@ -173,7 +175,7 @@ def key_of(path: Path, source: str, mutant: Mutant) -> str:
 
 def table(out: Path) -> str:
     """Share of the mutants that die, for each part, from the last verdict on each mutant, as Markdown."""
-    last: dict[str, dict] = {}
+    last: dict[str, dict[str, str]] = {}
     for line in out.read_text().splitlines():
         record = json.loads(line)
         last[record["key"]] = record
@@ -204,7 +206,8 @@ def main() -> None:
     gc.freeze()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for part in arguments.only:
-        target, limits = TARGETS[part], {}
+        target = TARGETS[part]
+        limits: dict[tuple[str, ...], float] = {}
         for path, source, mutant in sample(target, round(arguments.share * target.sample), arguments.seed):
             key = key_of(path, source, mutant)
             before = known(arguments.out).get(key)
