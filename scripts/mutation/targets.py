@@ -44,7 +44,7 @@ TARGETS = {
         ("eval/vars_eval/corruptions/**/*.py",),
         tuple(
             f"tests/vars_eval/corruptions/test_{name}.py"
-            for name in ("stream", "parts", "released", "corrupt", "agreement")
+            for name in ("stream", "parts", "spatter", "released", "corrupt", "agreement")
         ),
         60,
     ),

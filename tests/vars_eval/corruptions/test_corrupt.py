@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from vars_eval.corruptions import NAMES, SCORED, Corrupt, corrupt, fast, jpeg
+from vars_eval.corruptions import NAMES, SCORED, Corrupt, corrupt, fast, jpeg, sheet
 from vars_eval.corruptions.frost import RELEASED
 from vars_eval.corruptions.verify import photographs
 from vars_eval.errors import UserError
@@ -153,3 +153,20 @@ def test_transform_refuses_when_it_is_made():
         Corrupt([])
     with pytest.raises(ValueError, match="severity is 9"):
         Corrupt(severities=[9])
+
+
+# ---- the contact sheet
+
+
+def test_the_sheet_has_a_tile_for_every_corruption_and_severity(monkeypatch):
+    """Two columns of ten and nine rows, in the order of the names, severities from left to right."""
+    flat = lambda images, name, severity, seed: torch.full_like(images, 10 * NAMES.index(name) + severity)  # noqa: E731
+    monkeypatch.setattr(sheet, "corrupt", flat)
+    pixels = np.asarray(sheet.contact_sheet())
+    counts = np.bincount(pixels[..., 0].ravel(), minlength=256)
+    assert all(counts[10 * number + severity] >= 112 * 112 for number in range(19) for severity in range(1, 6))
+    width, height = pixels.shape[1] // 2, pixels.shape[0] // 10
+    for number in (0, 9, 10, 18):
+        row = pixels[number % 10 * height + 56, number // 10 * width : (number // 10 + 1) * width, 0]
+        middles = [128 + place * 115 + 56 for place in range(5)]
+        assert row[middles].tolist() == [10 * number + severity for severity in range(1, 6)]
