@@ -179,6 +179,15 @@ class Benchmark(ABC):
     def transform(self, input_size: int) -> Transform:
         """How an image file becomes a (3, input_size, input_size) uint8 tensor."""
 
+    def transform_of(self, input_size: int, folder: Path) -> Transform:
+        """The same for the images below a cell's folder, where it depends on them; by default it does not.
+
+        Args:
+            input_size: Input side of the model in pixels.
+            folder: The cell's folder.
+        """
+        return self.transform(input_size)
+
     @abstractmethod
     def check_model(self, model: "PixelModel", dataset: DataSet) -> None:
         """Refuses a model that can not be scored on a data set, before any image is read.

@@ -37,7 +37,7 @@ def estimate_seconds(model: PixelModel, tasks: Sequence[Task], settings: Setting
     total = 0.0
     for task in tasks:
         listing = list_cell(cell_folder(task.dataset.root, task.dataset.cells[0]))
-        transform = transform_for(task, model.info, settings)
+        transform = transform_for(task, task.cells[0], model.info, settings)
         sample = select_images(listing, 4)
 
         decoding = _seconds(partial(_prepare, task, sample, transform)) / max(len(sample), 1)

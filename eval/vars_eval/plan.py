@@ -10,7 +10,7 @@ from vars_eval.benchmark import Benchmark, Content
 from vars_eval.data.check import DataSet
 from vars_eval.data.layout import Cell
 from vars_eval.data.transforms import ModelTransform, Transform
-from vars_eval.data.tree import Listing, ids_hash
+from vars_eval.data.tree import Listing, cell_folder, ids_hash
 from vars_eval.errors import UserError
 from vars_eval.job import ImageRef
 from vars_eval.model import ModelInfo, PixelModel
@@ -91,20 +91,20 @@ class Task:
         return self.images(limit) + len(self.cells) * self.benchmark.training_images
 
 
-def column_prefix(task: Task, settings: Settings) -> str:
+def column_prefix(task: Task, transform: Transform) -> str:
     """Leaderboard column of a task: other data and other transforms than the official ones get columns of their own."""
     layout = task.dataset.layout
     own = "" if layout.official else "_" + "".join(c if c.isalnum() else "_" for c in layout.name.lower())
-    return task.benchmark.column + own + ("_model_transform" if settings.model_transform else "")
+    return task.benchmark.column + own + transform.column
 
 
-def transform_for(task: Task, info: ModelInfo, settings: Settings) -> Transform:
-    """The protocol's transform at the model's input size, or timm's own for the model."""
+def transform_for(task: Task, cell: Cell, info: ModelInfo, settings: Settings) -> Transform:
+    """The protocol's transform for the images of a cell at the model's input size, or timm's own for the model."""
     if settings.model_transform:
         if task.benchmark.fixed_transform:
             raise UserError(f"{task.benchmark.name} can not be scored with --transform model; it has views of its own.")
         return ModelTransform(info.img_size, info.crop_pct, info.crop_mode, info.interpolation)
-    return task.benchmark.transform(info.img_size)
+    return task.benchmark.transform_of(info.img_size, cell_folder(task.dataset.root, cell))
 
 
 def _own_order(classes: tuple[str, ...]) -> str:
@@ -137,7 +137,7 @@ def key_of(task: Task, cell: Cell, model: PixelModel, settings: Settings, transf
     return Key(
         benchmark=task.benchmark.name,
         cell=cell.name,
-        column=column_prefix(task, settings),
+        column=column_prefix(task, transform),
         protocol=protocol_for(task, model, transform),
         model=model.info.name,
         model_kwargs=model.info.kwargs,

@@ -99,9 +99,10 @@ def describe(tasks: Sequence[Task], model: PixelModel, settings: Settings) -> li
     """The protocol of each task on a model, a line each."""
     lines = []
     for task in tasks:
-        protocol = protocol_for(task, model, transform_for(task, model.info, settings))
+        transform = transform_for(task, task.cells[0], model.info, settings)
+        protocol = protocol_for(task, model, transform)
         text = "; ".join(f"{name}: {value}" for name, value in protocol.items())
-        lines.append(f"{column_prefix(task, settings)}: {text}")
+        lines.append(f"{column_prefix(task, transform)}: {text}")
     return lines
 
 

@@ -67,29 +67,29 @@ class Runner:
         records = []
         number = 0
         for task in tasks:
-            transform = transform_for(task, model.info, self.settings)
             cells = []
             for cell in task.cells:
                 if number % self.settings.shard[1] == self.settings.shard[0]:
                     cells.append(cell)
                 number += 1
             if task.benchmark.training_images:
-                records += self._trained(model, task, cells, transform)
+                records += self._trained(model, task, cells)
                 continue
             for _, group in groupby(cells, lambda cell: cell.folder):
-                records += self._folder(model, task, list(group), transform)
+                records += self._folder(model, task, list(group))
         return records
 
-    def _trained(self, model: PixelModel, task: Task, cells: list[Cell], transform: Transform) -> list[Record]:
+    def _trained(self, model: PixelModel, task: Task, cells: list[Cell]) -> list[Record]:
         """Cells that train, one by one; each process has every size-th of them to itself."""
         alone = Runner(self.settings, World(), self.progress, self.world.size)
         own = cells[self.world.rank :: self.world.size]
-        parts = self.world.gather([alone._folder(model, task, [cell], transform)[0] for cell in own])
+        parts = self.world.gather([alone._folder(model, task, [cell])[0] for cell in own])
         return [parts[number % self.world.size][number // self.world.size] for number in range(len(cells))]
 
-    def _folder(self, model: PixelModel, task: Task, cells: list[Cell], transform: Transform) -> list[Record]:
+    def _folder(self, model: PixelModel, task: Task, cells: list[Cell]) -> list[Record]:
         """The cells that are made of one folder's pictures: from the store, or scored and recorded."""
         settings = self.settings
+        transform = transform_for(task, cells[0], model.info, settings)
         try:
             content = task.benchmark.content(task.dataset, cells[0])
         except UserError as error:

@@ -40,7 +40,7 @@ def test_a_tree_scores_as_on_the_fly(clean, run, tmp_path):
     options = {"own_classes": True, "workers": 0}
     written = evaluate(TinyNet(), "imagenet-c", data_dir=tree, out=tmp_path / "a", **options)
     made = evaluate(TinyNet(), "imagenet-c-fly", data_dir=clean, out=tmp_path / "b", batch_size=3, **options)
-    assert written[0].key.column == "imagenet_c_generated_seed0"
+    assert written[0].key.column == "imagenet_c_generated_seed0_64"
     scores = {record.key.cell: record.score for record in written}
     for record in made:
         for name, values in record.score.per_image.items():

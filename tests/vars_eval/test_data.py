@@ -14,7 +14,7 @@ from vars_eval.data.check import check
 from vars_eval.data.classes import imagenet_a_classes, imagenet_classes, imagenet_r_classes
 from vars_eval.data.images import batches
 from vars_eval.data.layout import MANIFEST, Cell, Layout, with_manifest, write_manifest
-from vars_eval.data.transforms import CropOnly, ModelTransform, ResizeCrop, Squash
+from vars_eval.data.transforms import ModelTransform, NativeCrop, ResizeCrop, Squash
 from vars_eval.data.tree import cell_folder, fingerprint, list_cell
 from vars_eval.errors import UserError
 
@@ -51,22 +51,6 @@ def test_squash(shape):
     np.testing.assert_array_equal(array(Squash(160)(image)), np.asarray(expected))
 
 
-def test_imagenet_c_is_not_resized():
-    image = picture(224, 224)
-    np.testing.assert_array_equal(array(CropOnly(224)(image)), np.asarray(image))
-    larger = picture(300, 260)
-    np.testing.assert_array_equal(array(CropOnly(224)(larger)), np.asarray(larger)[18:242, 38:262])
-    assert CropOnly(224).note == ""
-
-
-def test_imagenet_c_for_another_input_size():
-    image = picture(224, 224)
-    expected = image.resize((288, 288), Image.Resampling.BICUBIC)
-    np.testing.assert_array_equal(array(CropOnly(288)(image)), np.asarray(expected))
-    assert "288" in CropOnly(288).note
-    assert array(CropOnly(224)(picture(50, 40))).shape == (224, 224, 3)
-
-
 def test_transform_of_the_model():
     image = picture(320, 320)
     expected = image.resize((280, 280), Image.Resampling.BILINEAR).crop((28, 28, 252, 252))
@@ -90,7 +74,7 @@ def test_batches_keep_the_order(tmp_path):
         Image.new("RGB", (8, 8), (value, 0, 0)).save(tmp_path / f"{value}.png")
     files = [tmp_path / f"{value}.png" for value in range(7)]
     for workers in (0, 2):
-        found = list(batches(files, CropOnly(8), 3, workers))
+        found = list(batches(files, NativeCrop(8, {(8, 8)}), 3, workers))
         assert [positions for _, positions, _ in found] == [[0, 1, 2], [3, 4, 5], [6]]
         assert [int(value) for _, _, images in found for value in images[:, 0, 0, 0]] == list(range(7))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from vars_eval.corruptions.names import EXTRA, GROUPS, SEVERITIES
 from vars_eval.data.alexnet import MEAN_ERROR
 from vars_eval.data.classes import imagenet_classes
 from vars_eval.data.layout import Cell, Layout
-from vars_eval.data.transforms import CropOnly, Transform
+from vars_eval.data.sizes import image_sizes
+from vars_eval.data.transforms import NativeCrop, Transform
 
 
 def _cells(group: str, corruptions: tuple[str, ...]) -> tuple[Cell, ...]:
@@ -88,8 +90,13 @@ class ImageNetC(Classification):
         }
 
     def transform(self, input_size: int) -> Transform:
-        """Centre crop without a resize."""
-        return CropOnly(input_size)
+        """Centre crop without a resize, for the released images of 224 pixels."""
+        return NativeCrop(input_size)
+
+    def transform_of(self, input_size: int, folder: Path) -> Transform:
+        """By the size that the images have: released are 224 pixels, the authors' 299 and Tiny-ImageNet-C's 64."""
+        sizes = image_sizes(folder)
+        return NativeCrop(input_size, sizes) if sizes else self.transform(input_size)
 
     @classmethod
     def columns(cls, prefix: str, scores: Mapping[str, Score]) -> list[Column]:

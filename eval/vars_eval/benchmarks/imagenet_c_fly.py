@@ -85,6 +85,10 @@ class ImageNetCFly(ImageNetC):
         note = "" if input_size == NATIVE else f"corruptions at {input_size} pixels, lengths scaled by {input_size}/224"
         return ResizeCrop(input_size, InterpolationMode.BILINEAR, note)
 
+    def transform_of(self, input_size: int, folder: Path) -> Transform:
+        """Clean images are brought to the model's size whatever theirs is."""
+        return self.transform(input_size)
+
     def vary(self, images: Tensor, ids: list[str], variant: str, seed: int) -> Tensor:
         """One corruption at one severity."""
         name, severity = variant.split("/")

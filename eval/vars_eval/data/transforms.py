@@ -1,6 +1,7 @@
 """The image transforms of the protocols; Pillow does the resizing, as in the published evaluations."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 
 from PIL import Image
 from timm.data.transforms_factory import create_transform
@@ -8,7 +9,12 @@ from torch import Tensor
 from torchvision.transforms import functional as tv
 from torchvision.transforms.functional import InterpolationMode
 
-_IMAGENET_C_SIZE = 224
+from vars_eval.errors import UserError
+
+IMAGENET_C_SIZE = 224
+"""Side of the released ImageNet-C images in pixels, on which AlexNet's errors were measured."""
+
+_SIZES_SHOWN = 3
 
 
 class Transform(ABC):
@@ -19,6 +25,9 @@ class Transform(ABC):
 
     note: str = ""
     """What a reader of the result must know about it, or empty."""
+
+    column: str = ""
+    """What it adds to the name of the leaderboard column; empty for the benchmark's own protocol."""
 
     @abstractmethod
     def __call__(self, image: Image.Image) -> Tensor:
@@ -74,19 +83,72 @@ class Squash(Transform):
         return _tensor(tv.resize(image, [self.size, self.size], self.interpolation))
 
 
-class CropOnly(Transform):
-    """The centre 224 x 224 as it is (all of an official ImageNet-C image), resampled only for another input size."""
+class NativeCrop(Transform):
+    """Images that were made at the size at which they are scored, as ImageNet-C's: resampled only where they must be.
 
-    def __init__(self, size: int) -> None:
+    Images of the model's own size are taken as they are. Of larger ones the centre is cut out, as large as the model's
+    input but at least 224 pixels; what is not of the model's size then is resampled to it.
+
+    Args:
+        size: Input side of the model in pixels.
+        images: The (width, height) that the images have; one where they have a single size.
+    """
+
+    def __init__(self, size: int, images: Collection[tuple[int, int]] = ((IMAGENET_C_SIZE, IMAGENET_C_SIZE),)) -> None:
         self.size = size
-        self.description = f"centre crop {_IMAGENET_C_SIZE}, no resize"
-        if size != _IMAGENET_C_SIZE:
-            self.description = f"centre crop {_IMAGENET_C_SIZE} (or the shorter side), then bicubic to {size} if needed"
-            self.note = f"images that are not {size} pixels wide were resampled to the model's input"
+        self.images = frozenset(images)
+        self.crop = max(size, IMAGENET_C_SIZE)
+        if len(self.images) > 1:
+            self._several()
+        else:
+            self._one(*next(iter(self.images)))
+
+    def _one(self, width: int, height: int) -> None:
+        """Words for images of one size; those of the released ImageNet-C on a 224-pixel model are what they were."""
+        crop = min(self.crop, width, height)
+        name = f"{width}" if width == height else f"{width}x{height}"
+        done = []
+        if (width, height) != (crop, crop):
+            done.append(f"centre crop {crop}")
+            name += f"_crop_{crop}"
+        if crop != self.size:
+            done.append(f"bicubic to {self.size}")
+            name += f"_to_{self.size}"
+        if not done:
+            official = crop == IMAGENET_C_SIZE
+            self.column = "" if official else f"_{name}"
+            self.description = f"centre crop {crop}, no resize" if official else f"images of {crop} pixels as they are"
+            return
+        self.column = f"_{name}"
+        self.description = f"images of {width} x {height} pixels, {', '.join(done)}"
+        self.description += "" if crop != self.size else ", no resize"
+        self.note = f"images are {width} x {height}, the model's input {self.size}: {', '.join(done)}"
+
+    def _several(self) -> None:
+        """Words for images of several sizes."""
+        self.column = f"_mixed_to_{self.size}"
+        self.description = (
+            f"images of several sizes, centre crop {self.crop} (or the shorter side), then bicubic to {self.size} "
+            "where that is not their size"
+        )
+        sizes = sorted(self.images)
+        shown = ", ".join(f"{width} x {height}" for width, height in sizes[:_SIZES_SHOWN])
+        more = f" and {len(sizes) - _SIZES_SHOWN} more" if len(sizes) > _SIZES_SHOWN else ""
+        self.note = (
+            f"images are of several sizes ({shown}{more}); those that are not {self.size} x {self.size} were cut "
+        )
+        self.note += "or resampled"
 
     def __call__(self, image: Image.Image) -> Tensor:
-        """Returns a (3, S, S) uint8 tensor."""
-        image = tv.center_crop(image, min(_IMAGENET_C_SIZE, *image.size))
+        """Returns a (3, S, S) uint8 tensor.
+
+        Raises:
+            UserError: The image is of another size than all that were looked at.
+        """
+        if len(self.images) == 1 and image.size not in self.images:
+            width, height = next(iter(self.images))
+            raise UserError(f"expected {width} x {height} pixels, as the images beside it have; replace it")
+        image = tv.center_crop(image, min(self.crop, *image.size))
         if image.size != (self.size, self.size):
             image = tv.resize(image, [self.size, self.size], InterpolationMode.BICUBIC)
         return _tensor(image)
