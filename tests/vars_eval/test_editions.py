@@ -116,5 +116,5 @@ def test_an_image_of_another_size_than_its_edition_fails_the_cell_by_name(tmp_pa
     picture(50, 40).save(tree / "brightness" / "1" / "n01440764" / "001.png")
     (record,) = records(tree, tmp_path / "out")
     assert record.status == "failed"
-    assert "001.png (50 x 40 pixels)" in record.error
+    assert "001.png has 50 x 40 pixels" in record.error
     assert "expected 64 x 64 pixels" in record.error

@@ -43,6 +43,8 @@ def decode(path: Path, transform: Transform) -> Tensor:
         raise
     except Exception as error:  # whatever a decoder raises, the file is named
         raise UserError(f"The image {path} cannot be decoded ({reason(error)}); replace it and run again.") from error
+    if why := transform.refusal(image.size):
+        raise UserError(f"The image {path} has {image.width} x {image.height} pixels, {why}; replace or remove it.")
     try:
         return transform(image)
     except Exception as error:  # Pillow and torch fail in whatever way on extreme shapes

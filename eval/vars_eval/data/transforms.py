@@ -9,8 +9,6 @@ from torch import Tensor
 from torchvision.transforms import functional as tv
 from torchvision.transforms.functional import InterpolationMode
 
-from vars_eval.errors import UserError
-
 IMAGENET_C_SIZE = 224
 """Side of the released ImageNet-C images in pixels, on which AlexNet's errors were measured."""
 
@@ -28,6 +26,10 @@ class Transform(ABC):
 
     column: str = ""
     """What it adds to the name of the leaderboard column; empty for the benchmark's own protocol."""
+
+    def refusal(self, size: tuple[int, int]) -> str:
+        """Why an image of this (width, height) is not taken, in words; empty where it is, which is the rule."""
+        return ""
 
     @abstractmethod
     def __call__(self, image: Image.Image) -> Tensor:
@@ -139,15 +141,15 @@ class NativeCrop(Transform):
         )
         self.note += "or resampled"
 
-    def __call__(self, image: Image.Image) -> Tensor:
-        """Returns a (3, S, S) uint8 tensor.
+    def refusal(self, size: tuple[int, int]) -> str:
+        """One image of another size than all that were looked at, by which the column was chosen."""
+        if len(self.images) > 1 or size in self.images:
+            return ""
+        width, height = next(iter(self.images))
+        return f"expected {width} x {height} pixels, as the images beside it have"
 
-        Raises:
-            UserError: The image is of another size than all that were looked at.
-        """
-        if len(self.images) == 1 and image.size not in self.images:
-            width, height = next(iter(self.images))
-            raise UserError(f"expected {width} x {height} pixels, as the images beside it have; replace it")
+    def __call__(self, image: Image.Image) -> Tensor:
+        """Returns a (3, S, S) uint8 tensor."""
         image = tv.center_crop(image, min(self.crop, *image.size))
         if image.size != (self.size, self.size):
             image = tv.resize(image, [self.size, self.size], InterpolationMode.BICUBIC)
