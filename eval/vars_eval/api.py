@@ -42,7 +42,7 @@ def evaluate(
     workers: int = 2,
     seed: int = 0,
     limit: int | None = None,
-    model_transform: bool = False,
+    transform: str = "protocol",
     fresh: bool = False,
 ) -> list[Record]:
     """Scores a model object; finished cells are taken from `out`, as on the command line.
@@ -62,7 +62,7 @@ def evaluate(
         workers: Decoding processes.
         seed: Seed of random starts.
         limit: Images of each cell.
-        model_transform: timm's own transform of the model, as another protocol.
+        transform: "protocol", or timm's own for the model: "model" (validate.py) or "model-train-size".
         fresh: Score finished cells again.
 
     Returns:
@@ -81,7 +81,7 @@ def evaluate(
         precision=precision,
         seed=seed,
         limit=limit,
-        model_transform=model_transform,
+        transform=transform,
         batch_size=batch_size,
         workers=workers,
         fresh=fresh,

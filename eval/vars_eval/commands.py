@@ -55,7 +55,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         precision=f"amp-{arguments.amp}" if arguments.amp else "float32",
         seed=arguments.seed,
         limit=arguments.limit,
-        model_transform=arguments.transform == "model",
+        transform=arguments.transform,
         batch_size=arguments.batch_size,
         workers=arguments.workers,
         compile=arguments.compile,
@@ -86,7 +86,7 @@ def _duration(seconds: float) -> str:
 def _dry_run(spec: ModelSpec, tasks: list[Task], settings: Settings, imported: list[str]) -> None:
     """Prints what a run would do for one model."""
     model = prepare(load_model(spec, imported, settings.seed), settings)
-    check_model(model, tasks)
+    check_model(model, tasks, settings)
     for task in tasks:
         cells, images = len(task.cells), task.images(settings.limit)
         time = _duration(estimate_seconds(model, [task], settings))
@@ -126,7 +126,7 @@ def _score(specs: list[ModelSpec], tasks: list[Task], settings: Settings, import
 
     def load(spec: ModelSpec) -> PixelModel:
         model = load_model(spec, imported, settings.seed)
-        check_model(model, tasks)
+        check_model(model, tasks, settings)
         return model
 
     # A mistake in the last of several models is told now, and not after hours.
@@ -189,7 +189,7 @@ def ls(arguments: argparse.Namespace) -> int:
         info = _facts(name)
         print(
             f"{name:32s} {info.params_trainable / 1e6:11.3f} {info.params_all / 1e6:8.3f} {info.gmacs:7.3f} "
-            f"{info.img_size:6d}"
+            f"{'x'.join(map(str, dict.fromkeys(info.input_size))):>6s}"
         )
     return 0
 

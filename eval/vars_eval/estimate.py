@@ -11,7 +11,7 @@ from vars_eval.data.transforms import Transform
 from vars_eval.data.tree import cell_folder, list_cell
 from vars_eval.job import ImageRef
 from vars_eval.model import PixelModel
-from vars_eval.plan import Settings, Task, select_images, transform_for
+from vars_eval.plan import Settings, Task, input_size, select_images, transform_for
 
 _TRAINING_COST = 3.0
 """Compute for one image in training in units of one forward pass."""
@@ -25,8 +25,8 @@ def estimate_seconds(model: PixelModel, tasks: Sequence[Task], settings: Setting
         tasks: What would run.
         settings: How.
     """
-    size = model.info.img_size
-    pixels = torch.rand(min(settings.batch_size, 8), 3, size, size, device=settings.device)
+    size = input_size(model.info, settings)
+    pixels = torch.rand(min(settings.batch_size, 8), 3, *size, device=settings.device)
 
     def forward() -> None:
         with torch.no_grad():

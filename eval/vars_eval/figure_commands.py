@@ -48,7 +48,7 @@ def _pictures(
     """The pictures at the input size of each model, their centre or squashed."""
     transform = Squash if whole else ResizeCrop
     return {
-        name: load_pictures(arguments.image, transform(model.info.img_size), model.mean.device)
+        name: load_pictures(arguments.image, transform(model.info.side), model.mean.device)
         for name, model in models.items()
     }
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vars_eval.counted import Tally
 from vars_eval.data.check import DataSet
-from vars_eval.data.images import Change, batches, unchanged
+from vars_eval.data.images import Change, batches, blank, unchanged
 from vars_eval.data.transforms import Transform
 from vars_eval.errors import UserError, reason
 from vars_eval.model import PixelModel
@@ -160,9 +160,9 @@ class Job:
         if self.device.type == "cpu":
             if self.workers and self.variants != ("",):
                 # Tables are made here, once, and not in each of the processes that branch off.
-                size = self.model.info.img_size
+                image = blank(self.transform)[None]
                 for change in changes:
-                    change(torch.zeros(1, 3, size, size, dtype=torch.uint8), [0])
+                    change(image, [0])
             decoded = batches(paths, self.transform, self.batch.size, self.workers, changes=changes, say=say)
         else:
             pin = self.device.type == "cuda"

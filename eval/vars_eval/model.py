@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import timm
 import torch
@@ -52,10 +52,14 @@ class ModelInfo:
         weights: Hash of the state dict.
         weights_from: "checkpoint", "checkpoint (EMA)", "published", "random, seed 0" or "given".
         num_classes: Outputs.
-        img_size: Input side in pixels.
-        crop_pct: timm's crop share for `--transform model`.
+        img_size: Input side in pixels; None where the input is not square.
+        input_size: Height and width of the input in pixels.
+        test_size: The same for timm's validate.py, which takes the size for tests where the configuration has one.
+        crop_pct: timm's crop share for `--transform model-train-size`.
+        test_crop_pct: The same for `--transform model`.
         crop_mode: timm's crop mode, likewise.
         interpolation: timm's filter, likewise.
+        mean: Of the pixels in [0, 1], for normalisation; timm pads with it.
         params_trainable: Parameters that training changes.
         params_all: Parameters and floating-point constants (buffers without BatchNorm's statistics).
         gmacs: Multiply-adds of one image, in 1e9, by `GMACS_CONVENTION`.
@@ -67,14 +71,33 @@ class ModelInfo:
     weights: str
     weights_from: str
     num_classes: int
-    img_size: int
+    img_size: int | None
+    input_size: tuple[int, int]
+    test_size: tuple[int, int]
     crop_pct: float
+    test_crop_pct: float
     crop_mode: str
     interpolation: str
+    mean: tuple[float, ...]
     params_trainable: int
     params_all: int
     gmacs: float
     num_steps: int | None
+
+    @property
+    def side(self) -> int:
+        """Input side in pixels.
+
+        Raises:
+            UserError: The input is not square.
+        """
+        if self.img_size is None:
+            height, width = self.input_size
+            raise UserError(
+                f"{self.name} takes {height} x {width} pixels (height x width), and the protocols are for square "
+                "images; score its accuracy with --transform model."
+            )
+        return self.img_size
 
 
 class PixelModel(nn.Module):
@@ -101,13 +124,13 @@ class PixelModel(nn.Module):
         return logits
 
 
-def _try_out(net: nn.Module, name: str, img_size: int) -> tuple[int, float]:
+def _try_out(net: nn.Module, name: str, input_size: tuple[int, int]) -> tuple[int, float]:
     """Runs a model once on random pixels.
 
     Args:
         net: In evaluation mode.
         name: For the message.
-        img_size: Input side.
+        input_size: Height and width.
 
     Returns:
         Number of classes, and multiply-adds of one image in 1e9 (`GMACS_CONVENTION`).
@@ -123,7 +146,7 @@ def _try_out(net: nn.Module, name: str, img_size: int) -> tuple[int, float]:
             f"{name} has weights of type {kinds}, expected float32, as images are; pass model.float(), and choose the "
             "precision of the computation with --precision."
         )
-    pixels = torch.rand(1, 3, img_size, img_size, device=parameter.device)
+    pixels = torch.rand(1, 3, *input_size, device=parameter.device)
     try:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             logits = net(pixels)
@@ -131,8 +154,8 @@ def _try_out(net: nn.Module, name: str, img_size: int) -> tuple[int, float]:
             again = net(pixels)
     except Exception as error:  # a model fails in whatever way it likes
         raise UserError(
-            f"{name} does not run on a {img_size} x {img_size} image ({reason(error)}); pass its input size with "
-            "--img-size, or img_size in --model-kwargs where it is fixed when built."
+            f"{name} does not run on a {input_size[0]} x {input_size[1]} image ({reason(error)}); pass its input size "
+            "with --img-size, or img_size in --model-kwargs where it is fixed when built."
         ) from error
     if isinstance(logits, Mapping):
         raise UserError(
@@ -158,8 +181,7 @@ def check_gradient(model: PixelModel) -> None:
         UserError: It gives none.
     """
     parameter = next(model.parameters(), model.mean)
-    size = model.info.img_size
-    pixels = torch.rand(1, 3, size, size, device=parameter.device).requires_grad_()
+    pixels = torch.rand(1, 3, *model.info.input_size, device=parameter.device).requires_grad_()
     try:
         with torch.enable_grad():
             logits = model(pixels)
@@ -175,6 +197,26 @@ def check_gradient(model: PixelModel) -> None:
             f"{model.info.name} gives no gradient by its pixels, which an attack needs; let its forward pass run "
             "without torch.no_grad, inference_mode and detach."
         )
+
+
+def check_test_size(model: PixelModel) -> None:
+    """Refuses a model that does not run at the size at which timm's validate.py would score it.
+
+    Raises:
+        UserError: With the size, and what to do.
+    """
+    info = model.info
+    height, width = info.test_size
+    if info.test_size == info.input_size:
+        return
+    try:
+        with torch.no_grad():
+            model(torch.rand(1, 3, height, width, device=model.mean.device))
+    except Exception as error:  # a model fails in whatever way it likes
+        raise UserError(
+            f"{info.name} does not run on {height} x {width} pixels, its size for tests ({reason(error)}); build it "
+            f"for that size with --model-kwargs img_size={height}, or pass --transform model-train-size."
+        ) from error
 
 
 def _constants(net: nn.Module) -> int:
@@ -195,13 +237,41 @@ def _num_steps(net: nn.Module) -> int | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _img_size(net: nn.Module, spec_size: int | None, default: tuple[int, ...]) -> int:
-    """Input side: as asked for, else what the patch embedding was built for, else what the configuration says."""
-    size: Any = spec_size or getattr(getattr(net, "patch_embed", None), "img_size", None) or default[1:]
-    height, width = (size, size) if isinstance(size, int) else size
-    if height != width:
-        raise UserError(f"The model takes {height} x {width} pixels; the protocols here are for square images.")
-    return int(height)
+class Sizes(NamedTuple):
+    """What a model takes and how timm would cut it.
+
+    Attributes:
+        input_size: Height and width in pixels.
+        test_size: The same for timm's validate.py.
+        crop_pct: Crop share that goes with `input_size`.
+        test_crop_pct: Crop share that goes with `test_size`.
+    """
+
+    input_size: tuple[int, int]
+    test_size: tuple[int, int]
+    crop_pct: float
+    test_crop_pct: float
+
+
+def sizes_of(net: nn.Module, asked: int | None = None) -> Sizes:
+    """Input sizes: as asked for, else what the patch embedding was built for, else what the configuration says.
+
+    validate.py takes `test_input_size` and `test_crop_pct` of a configuration where it has them, and without a size of
+    its own the size that was asked for (`--img-size`).
+
+    Args:
+        net: A classifier; its `pretrained_cfg` says the rest.
+        asked: Side that the user wants.
+    """
+    config = resolve_model_data_config(net)  # type: ignore[no-untyped-call]
+    test = resolve_model_data_config(net, use_test_size=True)  # type: ignore[no-untyped-call]
+    configured = tuple(config["input_size"][1:])
+    built: Any = getattr(getattr(net, "patch_embed", None), "img_size", None) or configured
+    built = (built, built) if isinstance(built, int) else tuple(built)
+    own = (asked, asked) if asked else built
+    # A model that was built for another size than the configuration's is not one for its test size either.
+    tested = own if asked or built != configured else tuple(test["input_size"][1:])
+    return Sizes(own, tested, config["crop_pct"], test["crop_pct"])
 
 
 def inspect(net: nn.Module, name: str, weights: str, weights_from: str, spec: ModelSpec | None = None) -> ModelInfo:
@@ -215,25 +285,30 @@ def inspect(net: nn.Module, name: str, weights: str, weights_from: str, spec: Mo
         spec: How it was built, if by `load_model`.
 
     Raises:
-        UserError: It does not take three-channel square images.
+        UserError: It does not take three-channel images.
     """
     config = resolve_model_data_config(net)  # type: ignore[no-untyped-call]
     if config["input_size"][0] != 3 or getattr(net, "in_chans", 3) != 3:
         raise UserError(f"{name} takes {getattr(net, 'in_chans', config['input_size'][0])} channels, expected 3 (RGB).")
-    img_size = _img_size(net, spec.img_size if spec else None, config["input_size"])
+    sizes = sizes_of(net, spec.img_size if spec else None)
+    height, width = sizes.input_size
     net.eval()
     trainable = sum(parameter.numel() for parameter in net.parameters() if parameter.requires_grad)
-    num_classes, gmacs = _try_out(net, name, img_size)
+    num_classes, gmacs = _try_out(net, name, sizes.input_size)
     return ModelInfo(
         name=name,
         kwargs=dict(spec.kwargs) if spec else {},
         weights=weights,
         weights_from=weights_from,
         num_classes=num_classes,
-        img_size=img_size,
-        crop_pct=config["crop_pct"],
+        img_size=height if height == width else None,
+        input_size=sizes.input_size,
+        test_size=sizes.test_size,
+        crop_pct=sizes.crop_pct,
+        test_crop_pct=sizes.test_crop_pct,
         crop_mode=config["crop_mode"],
         interpolation=config["interpolation"],
+        mean=tuple(config["mean"]),
         params_trainable=trainable,
         params_all=trainable + _constants(net),
         gmacs=gmacs,
@@ -251,7 +326,7 @@ def wrap(net: nn.Module, name: str, weights_from: str = "given", spec: ModelSpec
         spec: How it was built, if by `load_model`.
 
     Raises:
-        UserError: It does not take three-channel square images.
+        UserError: It does not take three-channel images.
     """
     info = inspect(net, name, weights_hash(net.state_dict()), weights_from, spec)
     config = resolve_model_data_config(net)  # type: ignore[no-untyped-call]

@@ -48,7 +48,10 @@ def _run_parser(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--limit", type=int, metavar="N", help="only N images of each cell; marks the row")
     data.add_argument("--synthetic", action="store_true", help="tiny synthetic data: tries the whole chain, needs none")
     data.add_argument(
-        "--transform", choices=["protocol", "model"], default="protocol", help="model: timm's crop, in its own column"
+        "--transform",
+        choices=["protocol", "model", "model-train-size"],
+        default="protocol",
+        help="model: as timm's validate.py; model-train-size: with its --use-train-size; columns of their own",
     )
     how = group("how")
     how.add_argument("--out", default="results", metavar="DIR", help="results folder (default: results)")

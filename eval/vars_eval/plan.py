@@ -13,8 +13,11 @@ from vars_eval.data.transforms import ModelTransform, Transform
 from vars_eval.data.tree import Listing, cell_folder, ids_hash
 from vars_eval.errors import UserError
 from vars_eval.job import ImageRef
-from vars_eval.model import ModelInfo, PixelModel
+from vars_eval.model import ModelInfo, PixelModel, check_test_size
 from vars_eval.store import Key
+
+TRANSFORMS = ("protocol", "model", "model-train-size")
+"""The benchmark's own transform; that of timm's validate.py; the same at the size of the model's training."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Settings:
         precision: One of `job.PRECISIONS`.
         seed: Seed of the attacks' random starts.
         limit: Images of each cell, evenly spread; None for all.
-        model_transform: timm's own transform of the model in place of the protocol's.
+        transform: One of `TRANSFORMS`: the protocol's, or in place of it timm's own for the model.
         batch_size: Images at once.
         workers: Decoding processes.
         compile: Whether the network goes through torch.compile.
@@ -40,7 +43,7 @@ class Settings:
     precision: str = "float32"
     seed: int = 0
     limit: int | None = None
-    model_transform: bool = False
+    transform: str = "protocol"
     batch_size: int = 64
     workers: int = 2
     compile: bool = False
@@ -48,7 +51,9 @@ class Settings:
     shard: tuple[int, int] = (0, 1)
 
     def __post_init__(self) -> None:
-        """Refuses numbers that make no run."""
+        """Refuses what makes no run."""
+        if self.transform not in TRANSFORMS:
+            raise UserError(f"The transform is {self.transform!r}; expected one of {', '.join(TRANSFORMS)}.")
         for name, value, least in (
             ("batch size", self.batch_size, 1),
             ("number of workers", self.workers, 0),
@@ -100,11 +105,39 @@ def column_prefix(task: Task, transform: Transform) -> str:
 
 def transform_for(task: Task, cell: Cell, info: ModelInfo, settings: Settings) -> Transform:
     """The protocol's transform for the images of a cell at the model's input size, or timm's own for the model."""
-    if settings.model_transform:
-        if task.benchmark.fixed_transform:
-            raise UserError(f"{task.benchmark.name} can not be scored with --transform model; it has views of its own.")
-        return ModelTransform(info.img_size, info.crop_pct, info.crop_mode, info.interpolation)
-    return task.benchmark.transform_of(info.img_size, cell_folder(task.dataset.root, cell))
+    if settings.transform == "protocol":
+        return task.benchmark.transform_of(info.side, cell_folder(task.dataset.root, cell))
+    if task.benchmark.fixed_transform:
+        raise UserError(
+            f"{task.benchmark.name} can not be scored with --transform {settings.transform}; it has views of its own."
+        )
+    validate = settings.transform == "model"
+    crop_pct = info.test_crop_pct if validate else info.crop_pct
+    size = input_size(info, settings)
+    return ModelTransform(size, crop_pct, info.crop_mode, info.interpolation, info.mean, validate)
+
+
+def input_size(info: ModelInfo, settings: Settings) -> tuple[int, int]:
+    """Height and width of what a model gets."""
+    return info.test_size if settings.transform == "model" else info.input_size
+
+
+def check_input(task: Task, model: PixelModel, settings: Settings) -> None:
+    """Refuses a model whose input does not fit the transform.
+
+    Raises:
+        UserError: The protocol is for square images, or the model does not run at its size for tests.
+    """
+    benchmark = task.benchmark
+    free = not (benchmark.fixed_transform or benchmark.training_images or benchmark.variants != ("",))
+    if (settings.transform == "protocol" or not free) and model.info.img_size is None:
+        height, width = model.info.input_size
+        raise UserError(
+            f"{benchmark.name} is for square images, and {model.info.name} takes {height} x {width} pixels (height "
+            "x width); pass --img-size for a square, or score its accuracy with --transform model."
+        )
+    if settings.transform == "model":
+        check_test_size(model)
 
 
 def _own_order(classes: tuple[str, ...]) -> str:

@@ -12,7 +12,7 @@ from vars_eval.data.layout import MANIFEST, Layout
 from vars_eval.distributed import World
 from vars_eval.errors import UserError
 from vars_eval.model import PixelModel
-from vars_eval.plan import Settings, Task, column_prefix, prepare, protocol_for, transform_for
+from vars_eval.plan import Settings, Task, check_input, column_prefix, prepare, protocol_for, transform_for
 from vars_eval.progress import Progress
 from vars_eval.runner import Runner
 from vars_eval.store import Record
@@ -106,13 +106,14 @@ def describe(tasks: Sequence[Task], model: PixelModel, settings: Settings) -> li
     return lines
 
 
-def check_model(model: PixelModel, tasks: Sequence[Task]) -> None:
+def check_model(model: PixelModel, tasks: Sequence[Task], settings: Settings) -> None:
     """Refuses a model that does not fit one of the tasks.
 
     Raises:
         UserError: What does not fit.
     """
     for task in tasks:
+        check_input(task, model, settings)
         task.benchmark.check_model(model, task.dataset)
 
 
@@ -135,7 +136,7 @@ def run_model(
         UserError: The model does not fit a benchmark, or the results folder can not be written.
     """
     store.check_writable(settings.out)
-    check_model(model, tasks)
+    check_model(model, tasks, settings)
     own = progress or Progress(sum(task.work(settings.limit) for task in tasks), world.main)
     try:
         return Runner(settings, world, own).run(prepare(model, settings), tasks)

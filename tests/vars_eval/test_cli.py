@@ -200,8 +200,10 @@ def test_transform_of_the_model_has_its_own_column(run, tmp_path, data):
     run(*words)
     run(*words, "--transform", "model")
     columns = {record.key.column: record.key.protocol["transform"] for record in store.records(tmp_path / "out")}
-    assert set(columns) == {"imagenet_pictures", "imagenet_pictures_model_transform"}
-    assert columns["imagenet_pictures_model_transform"].startswith("timm's: crop_pct 0.875, center, bicubic, size 64")
+    assert set(columns) == {"imagenet_pictures", "imagenet_pictures_timm_validate"}
+    assert columns["imagenet_pictures_timm_validate"].startswith(
+        "timm's validate.py: crop_pct 0.875, center, bicubic, size 64"
+    )
 
 
 def test_img_size_is_another_row(run, tmp_path, data):

@@ -157,7 +157,7 @@ class Attention(Benchmark):
 
     def facts(self, model: "PixelModel") -> dict[str, str]:
         """Which map of the model is scored."""
-        size = model.info.img_size
+        size = model.info.side
         try:
             found = self.maps(model, model.mean.new_full((1, 3, size, size), 0.5))
         except torch.OutOfMemoryError as error:

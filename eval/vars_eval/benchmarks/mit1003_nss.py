@@ -155,7 +155,7 @@ class MIT1003NSS(Attention):
     def measure(self, job: "Job") -> Measure:
         """Reads all fixations of the data set, since those of other pictures are the negatives of sAUC."""
         assert isinstance(job.dataset.layout, MIT1003Layout)
-        side = job.model.info.img_size
+        side = job.model.info.side
         listing = self.content(job.dataset, job.dataset.cells[0]).listing
         placed = {
             name: (points, *self._place(points, image_size(listing.folder / name), side))

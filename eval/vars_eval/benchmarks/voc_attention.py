@@ -112,7 +112,7 @@ class VOCAttention(Attention):
         """Counts pixels; see `Attention.measure`."""
         folder = job.dataset.root / MASKS
         masks = by_stem(folder, {".png"})
-        cut = ResizeCrop(job.model.info.img_size, InterpolationMode.NEAREST)
+        cut = ResizeCrop(job.model.info.side, InterpolationMode.NEAREST)
         thresholds = sorted({*SWEEP, self.threshold})
         main = thresholds.index(self.threshold)
 

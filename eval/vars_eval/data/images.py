@@ -54,10 +54,15 @@ def decode(path: Path, transform: Transform) -> Tensor:
         ) from error
 
 
-def tensor_bytes(transform: Transform) -> int:
-    """Bytes of an image after a transform, which may draw from torch's generator; it is left as it was."""
+def blank(transform: Transform) -> Tensor:
+    """A black image after a transform, which may draw from torch's generator; it is left as it was."""
     with torch.random.fork_rng(devices=[]):
-        return transform(Image.new("RGB", (256, 256))).nbytes
+        return transform(Image.new("RGB", (256, 256)))
+
+
+def tensor_bytes(transform: Transform) -> int:
+    """Bytes of an image after a transform."""
+    return blank(transform).nbytes
 
 
 class _Decoding:

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection
 
 from PIL import Image
+from timm.data.constants import IMAGENET_DEFAULT_MEAN
 from timm.data.transforms_factory import create_transform
 from torch import Tensor
 from torchvision.transforms import functional as tv
@@ -16,7 +17,7 @@ _SIZES_SHOWN = 3
 
 
 class Transform(ABC):
-    """Turns a decoded RGB image into the uint8 tensor (3, S, S) that the model gets; picklable for worker processes."""
+    """Turns a decoded RGB image into the uint8 tensor (3, H, W) that the model gets; picklable for worker processes."""
 
     description: str
     """What it does, in the words of the protocol."""
@@ -33,7 +34,7 @@ class Transform(ABC):
 
     @abstractmethod
     def __call__(self, image: Image.Image) -> Tensor:
-        """Returns a (3, S, S) uint8 tensor."""
+        """Returns a (3, H, W) uint8 tensor, square where the protocol is."""
 
 
 def _tensor(image: Image.Image) -> Tensor:
@@ -157,15 +158,38 @@ class NativeCrop(Transform):
 
 
 class ModelTransform(Transform):
-    """timm's own evaluation transform of the model: its crop share, mode and filter."""
+    """timm's own evaluation transform of a model: its size, crop share, mode and filter.
 
-    def __init__(self, size: int, crop_pct: float, crop_mode: str, interpolation: str) -> None:
-        self.description = f"timm's: crop_pct {crop_pct}, {crop_mode}, {interpolation}, size {size}"
+    Args:
+        size: Height and width of the result.
+        crop_pct: Share of the resized image that is left, by its side.
+        crop_mode: "center", "squash" or "border".
+        interpolation: Name of the filter.
+        mean: Colour in [0, 1] of what "border" adds.
+        validate: Whether size and share are those of validate.py, by which timm's published results are made.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        crop_pct: float,
+        crop_mode: str,
+        interpolation: str,
+        mean: tuple[float, ...] = IMAGENET_DEFAULT_MEAN,
+        validate: bool = False,
+    ) -> None:
+        self.column = "_timm_validate" if validate else "_model_transform"
+        height, width = size
+        side = f"{height}" if height == width else f"{height} x {width}"
+        whose = "timm's validate.py" if validate else "timm's"
+        self.description = f"{whose}: crop_pct {crop_pct}, {crop_mode}, {interpolation}, size {side}"
+        if crop_mode == "border" and mean != IMAGENET_DEFAULT_MEAN:
+            self.description += f", border of {', '.join(f'{value:g}' for value in mean)}"
         self.timm = create_transform(
-            size, crop_pct=crop_pct, crop_mode=crop_mode, interpolation=interpolation, normalize=False
+            size, crop_pct=crop_pct, crop_mode=crop_mode, interpolation=interpolation, mean=mean, normalize=False
         )
 
     def __call__(self, image: Image.Image) -> Tensor:
-        """Returns a (3, S, S) uint8 tensor."""
+        """Returns a (3, H, W) uint8 tensor."""
         tensor: Tensor = self.timm(image)
         return tensor

@@ -89,7 +89,7 @@ def _train(state: State, plan: Plan, accuracy: Accuracy, folder: Path, machine: 
     schedule = recipe.schedule(state.optimizer)
     batches = training_batches(
         plan,
-        Augment(state.model.info.img_size),
+        Augment(state.model.info.side),
         state.step,
         machine.workers,
         machine.device.type == "cuda",

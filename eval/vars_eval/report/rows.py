@@ -91,7 +91,7 @@ def identity(record: Record) -> dict[str, str]:
         "model": key.model,
         "kwargs": _in_words(key.model_kwargs),
         "weights": f"weights {key.weights}",
-        "img_size": f"{record.model['img_size']} px",
+        "img_size": f"{record.model['img_size'] or ' x '.join(map(str, record.model['input_size']))} px",
         "precision": key.precision,
         "seed": f"seed {key.seed}",
         "limit": "all images" if key.limit is None else f"limit {key.limit}",
