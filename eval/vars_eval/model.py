@@ -3,7 +3,7 @@
 import importlib
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -83,6 +83,10 @@ class ModelInfo:
     params_all: int
     gmacs: float
     num_steps: int | None
+
+    def as_record(self) -> dict[str, Any]:
+        """All of it, as JSON gives it back: lists in place of tuples."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     @property
     def side(self) -> int:

@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
@@ -240,7 +240,7 @@ class Runner:
                 "gaps": list(task.dataset.gaps),
             },
             notes=notes,
-            model=asdict(model.info),
+            model=model.info.as_record(),
             software=provenance.software(),
             host={
                 **provenance.host(self.settings.device),

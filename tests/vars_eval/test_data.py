@@ -54,7 +54,7 @@ def test_squash(shape):
 def test_transform_of_the_model():
     image = picture(320, 320)
     expected = image.resize((280, 280), Image.Resampling.BILINEAR).crop((28, 28, 252, 252))
-    tensor = ModelTransform(224, 0.8, "center", "bilinear")(image)
+    tensor = ModelTransform((224, 224), 0.8, "center", "bilinear")(image)
     assert str(tensor.dtype) == "torch.uint8"
     assert np.abs(array(tensor).astype(int) - np.asarray(expected)).max() <= 1
 

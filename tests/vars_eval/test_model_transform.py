@@ -151,7 +151,7 @@ def test_a_model_that_is_not_square(folder, tmp_path):
     (record,) = evaluate(net, "imagenet", transform="model", **options)
     assert record.done
     assert record.key.protocol["transform"].endswith("size 96 x 160")
-    assert (record.model["img_size"], record.model["input_size"]) == (None, (96, 160))
+    assert (record.model["img_size"], record.model["input_size"]) == (None, [96, 160])
     tables.write(tmp_path)
     for benchmark in ("imagenet", "imagenet-c", "pgd"):
         with pytest.raises(UserError, match=f"^{benchmark} is for square images, and Sized takes 96 x 160 pixels"):
