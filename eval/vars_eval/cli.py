@@ -1,4 +1,4 @@
-"""The command line: `vars-eval run | ls | check-data | report | compare | claims | corruptions | corrupt | figure`."""
+"""The command line: `vars-eval run | ls | check-data | report | compare | power | claims | figure | ...`."""
 
 import io
 import os

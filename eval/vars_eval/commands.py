@@ -34,7 +34,9 @@ from vars_eval.report import tables
 from vars_eval.report.claims import as_markdown, check, paper_claims, write_claims
 from vars_eval.report.compare import comparison
 from vars_eval.report.evidence import read_tables
+from vars_eval.report.power import power_of_records, power_table
 from vars_eval.report.rows import group
+from vars_eval.report.seeds import comparison_of_seeds
 from vars_eval.run import DataOptions, check_model, counter, describe, run_model, synthesize
 from vars_eval.run import check_data as check_tasks
 
@@ -256,7 +258,25 @@ def report(arguments: argparse.Namespace) -> int:
 
 def compare(arguments: argparse.Namespace) -> int:
     """`vars-eval compare`."""
-    print(comparison(list(store.records(Path(arguments.out))), *arguments.models))
+    records = list(store.records(Path(arguments.out)))
+    first, second = arguments.models
+    if arguments.group_by:
+        print(comparison_of_seeds(records, first, second, arguments.group_by))
+    else:
+        print(comparison(records, first, second))
+    return 0
+
+
+def power(arguments: argparse.Namespace) -> int:
+    """`vars-eval power`."""
+    alpha, share = arguments.alpha, arguments.power
+    if not arguments.models:
+        print(power_table(arguments.n, arguments.accuracy, arguments.discordance, alpha, share))
+        return 0
+    if len(arguments.models) != 2:
+        raise UserError(f"power got {len(arguments.models)} model(s); name two, or none with --n and --accuracy.")
+    first, second = arguments.models
+    print(power_of_records(list(store.records(Path(arguments.out))), first, second, alpha, share))
     return 0
 
 

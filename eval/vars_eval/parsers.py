@@ -157,7 +157,20 @@ def build_parser() -> argparse.ArgumentParser:
     compare = sub.add_parser("compare", help="paired comparison of two models", allow_abbrev=False)
     compare.add_argument("models", nargs=2, metavar="MODEL", help="names as in the table, or hashes of weights")
     compare.add_argument("--out", default="results", metavar="DIR", help="results folder (default: results)")
+    by = "model, or a pattern of what tells seeds apart in names: compare means over training seeds"
+    compare.add_argument("--group-by", metavar="model|REGEX", help=by)
     compare.set_defaults(command="commands.compare")
+
+    power = sub.add_parser("power", help="the smallest difference that a table can show", allow_abbrev=False)
+    power.add_argument("models", nargs="*", metavar="MODEL", help="two with records, to see how often they differ")
+    power.add_argument("--n", nargs="+", type=int, default=[1000, 5000, 10_000, 50_000], metavar="N", help="images")
+    power.add_argument("--accuracy", type=float, default=75.0, metavar="PERCENT", help="of a model (default: 75)")
+    differ = "images that only one of the two has right; default: several shares"
+    power.add_argument("--discordance", nargs="+", type=float, default=[], metavar="PERCENT", help=differ)
+    power.add_argument("--alpha", type=float, default=0.05, metavar="P", help="level of the test (default: 0.05)")
+    power.add_argument("--power", type=float, default=0.8, metavar="SHARE", help="how often it is found (default: 0.8)")
+    power.add_argument("--out", default="results", metavar="DIR", help="results folder (default: results)")
+    power.set_defaults(command="commands.power")
 
     claims = sub.add_parser("claims", help="the VARS paper's claims, each with what was measured", allow_abbrev=False)
     claims.add_argument("--out", default="results", metavar="DIR", help="results folder (default: results)")

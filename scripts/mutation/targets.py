@@ -27,7 +27,7 @@ TARGETS = {
         ),
         50,
     ),
-    "stats": Target(("eval/vars_eval/stats.py",), ("tests/vars_eval/test_stats.py",), 30),
+    "stats": Target(("eval/vars_eval/stats/*.py",), ("tests/vars_eval/test_stats.py",), 30),
     "metrics": Target(
         ("eval/vars_eval/metrics/*.py",),
         tuple(f"tests/vars_eval/test_{name}.py" for name in ("metrics", "saliency", "segmentation")),

@@ -310,5 +310,13 @@ def test_one_trial_has_the_interval_of_its_images():
     wilson = scipy_stats.binomtest(160, 200).proportion_ci(0.95, method="wilson")
     art = found["pacs_art_painting"]
     assert (art.low, art.high) == pytest.approx((100 * wilson.low, 100 * wilson.high))
-    error = 100 * np.sqrt(sum(rate * (1 - rate) / 200 for rate in (0.8, 0.7, 0.9, 0.5))) / 4
-    assert found["pacs_mean"].high == pytest.approx(72.5 + 1.959964 * error)
+    ends = [scipy_stats.binomtest(k, 200).proportion_ci(0.95, method="wilson") for k in (160, 140, 180, 100)]
+    above = np.sqrt(sum((end.high - k / 200) ** 2 for end, k in zip(ends, (160, 140, 180, 100), strict=True))) / 4
+    assert found["pacs_mean"].high == pytest.approx(72.5 + 100 * above), "independent domains (Zou and Donner 2008)"
+
+
+def test_trials_that_agree_have_the_interval_of_their_images():
+    """No spread over trials is no proof that there is none."""
+    found = {c.name: c for c in PACS.columns("pacs", scores([[1.0, 1.0, 1.0, 1.0]] * 3))}
+    assert found["pacs_mean"].high == pytest.approx(100)
+    assert found["pacs_photo"].low < found["pacs_mean"].low < 100

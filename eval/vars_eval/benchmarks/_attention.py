@@ -54,28 +54,45 @@ def upsample(saliency: Floats, height: int, width: int) -> Floats:
     return resized
 
 
+Range = tuple[float, float] | None
+SHARE: Range = (0.0, 1.0)
+"""Least and largest value that a quantity can have; None where it has no bounds."""
+
+
 def mean_column(
-    name: str, values: NDArray[Any], scale: float = 100, better: bool | None = True, headline: bool = False
+    name: str,
+    values: NDArray[Any],
+    scale: float = 100,
+    better: bool | None = True,
+    headline: bool = False,
+    within: Range = SHARE,
 ) -> Column:
-    """Mean over the images that have a value, with the interval over images."""
+    """Mean over the images that have a value, with the interval over images: by score, or Student's without bounds."""
     found = values[~np.isnan(values)].astype(np.float64)
     if not len(found):
         return Column(name, float("nan"), float("nan"), float("nan"), 0, better, headline)
-    estimate, error = stats.weighted_mean(found[None], np.ones(1))
-    low, high = stats.normal_interval(scale * estimate, scale * error)
+    if within:
+        estimate = stats.weighted_mean(found[None], np.ones(1), *within)
+    else:
+        mean, _, low, high = stats.mean_of_runs(found)
+        estimate = stats.Estimate(mean, low, high)
     digits = 1 if scale == 100 else 3
-    return Column(name, scale * estimate, low, high, len(found), better, headline, digits)
+    return Column(name, *stats.scaled(estimate, scale), len(found), better, headline, digits)
 
 
 def ratio_column(
-    name: str, numerators: Floats, denominators: Floats, scale: float = 100, better: bool | None = True
+    name: str,
+    numerators: Floats,
+    denominators: Floats,
+    scale: float = 100,
+    better: bool | None = True,
+    within: Range = SHARE,
 ) -> Column:
-    """Ratio of two sums over images (the pooled form), with the interval over images."""
+    """Ratio of two sums over images (the pooled form), with the interval over images; `within` is that of the ratio."""
     if not denominators.sum():
         return Column(name, float("nan"), float("nan"), float("nan"), 0, better, False)
-    estimate, error = stats.ratio(numerators, denominators)
-    low, high = stats.normal_interval(scale * estimate, scale * error)
-    return Column(name, scale * estimate, low, high, len(numerators), better, False)
+    estimate = stats.scaled(stats.ratio(numerators, denominators, *(within or (None, None))), scale)
+    return Column(name, *estimate, len(numerators), better, False)
 
 
 def fact_column(name: str, value: float, n: int, headline: bool = False, digits: int = 1) -> Column:

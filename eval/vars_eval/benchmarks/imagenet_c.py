@@ -1,14 +1,16 @@
 """ImageNet-C as released: 15 corruptions at five severities, mCE against AlexNet (Hendrycks and Dietterich 2019)."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vars_eval import stats
 from vars_eval.benchmark import Column, Score
+from vars_eval.benchmarks._cells import mean_over_cells
 from vars_eval.benchmarks._classification import Classification
 from vars_eval.corruptions.names import EXTRA, GROUPS, SEVERITIES
 from vars_eval.data.alexnet import MEAN_ERROR
@@ -39,25 +41,19 @@ LAYOUT = Layout(
 )
 
 
-def _error(scores: Mapping[str, Score], weights: Mapping[str, float]) -> tuple[float, float]:
-    """Weighted sum of the cells' errors in percent, and its standard error.
-
-    Where all cells hold versions of the same pictures, each picture is one observation: its versions fail together.
-    """
-    names = list(weights)
-    shares = np.array([weights[name] for name in names])
-    if len({scores[name].images for name in names}) == 1:
-        wrong = np.array([~scores[name].per_image["top1"] for name in names], dtype=np.float64)
-        estimate, error = stats.weighted_mean(wrong, shares)
-        return 100 * estimate, 100 * error
-    rates = np.array([1 - scores[name].sums["top1"] / scores[name].n for name in names])
-    variances = rates * (1 - rates) / np.array([scores[name].n for name in names])
-    return 100 * float(shares @ rates), 100 * float(np.sqrt(shares**2 @ variances))
+def wrong(score: Score) -> NDArray[np.bool_]:
+    """Which images of a cell were not recognised, (n,)."""
+    return ~score.per_image["top1"]
 
 
 def mean_error_weights(cells: list[str]) -> dict[str, float]:
     """Weights of the plain mean over cells."""
     return {cell: 1 / len(cells) for cell in cells}
+
+
+def has_mce(prefix: str, scores: Collection[str]) -> bool:
+    """Whether mCE can be given: the released data and protocol, and all 75 cells; AlexNet's errors are of these."""
+    return prefix == LAYOUT.name.replace("-", "_") and all(cell.name in scores for cell in SCORED_CELLS)
 
 
 def mce_weights() -> dict[str, float]:
@@ -107,7 +103,7 @@ class ImageNetC(Classification):
         scored = [cell.name for cell in SCORED_CELLS if cell.name in scores]
         extra = [cell.name for cell in EXTRA_CELLS if cell.name in scores]
         columns = []
-        whole = prefix == cls.name.replace("-", "_") and len(scored) == len(SCORED_CELLS)
+        whole = has_mce(prefix, scores)
         for name, weights, cells in (
             ("mce", mce_weights() if whole else {}, scored),
             ("mean_err", mean_error_weights(scored) if scored else {}, scored),
@@ -115,9 +111,8 @@ class ImageNetC(Classification):
         ):
             if not weights:
                 continue
-            estimate, error = _error(scores, weights)
-            low, high = stats.normal_interval(estimate, error)
             n = min(scores[cell].n for cell in cells)
             headline = name == ("mce" if whole else "mean_err")
-            columns.append(Column(f"{prefix}_{name}", estimate, max(low, 0.0), high, n, False, headline))
+            error = stats.scaled(mean_over_cells({cell: scores[cell] for cell in weights}, weights, wrong), 100)
+            columns.append(Column(f"{prefix}_{name}", *error, n, False, headline))
         return columns

@@ -10,9 +10,11 @@ from scipy.ndimage import gaussian_filter
 
 from vars_eval.benchmark import Column, Score
 from vars_eval.benchmarks._attention import (
+    SHARE,
     Attention,
     Floats,
     Measure,
+    Range,
     constant_column,
     fact_column,
     mean_column,
@@ -34,6 +36,16 @@ if TYPE_CHECKING:
 
 DEGREE = 35.0
 """Pixels of a picture in one degree of sight: the blur of the empirical map."""
+
+WITHIN: dict[str, Range] = {
+    "nss": None,
+    "auc_judd": SHARE,
+    "auc": SHARE,
+    "sauc": SHARE,
+    "cc": (-1.0, 1.0),
+    "sim": SHARE,
+    "kl": None,
+}
 
 HIGHER_IS_BETTER = {
     "nss": True,
@@ -195,15 +207,15 @@ class MIT1003NSS(Attention):
         for name, up in HIGHER_IS_BETTER.items():
             headline = name == "nss"
             columns += [
-                mean_column(f"{prefix}_{name}", values[name], 1, up, headline),
-                mean_column(f"{prefix}_{name}_centre", values[f"{name}_centre"], 1, None, headline),
+                mean_column(f"{prefix}_{name}", values[name], 1, up, headline, WITHIN[name]),
+                mean_column(f"{prefix}_{name}_centre", values[f"{name}_centre"], 1, None, headline, WITHIN[name]),
             ]
         found = ~np.isnan(values["nss"])
         weights = values["fixations"][found].astype(np.float64)
         return [
             *columns,
-            mean_column(f"{prefix}_nss_over_centre", values["nss"] - values["nss_centre"], 1),
-            ratio_column(f"{prefix}_nss_over_fixations", values["nss"][found] * weights, weights, 1),
+            mean_column(f"{prefix}_nss_over_centre", values["nss"] - values["nss_centre"], 1, within=None),
+            ratio_column(f"{prefix}_nss_over_fixations", values["nss"][found] * weights, weights, 1, within=None),
             fact_column(f"{prefix}_fixations", score.sums["fixations"], score.n, digits=0),
             fact_column(f"{prefix}_out_of_frame", score.sums["out_of_frame"], score.n, digits=0),
             fact_column(f"{prefix}_without_fixation", int((~found).sum()), score.n, digits=0),

@@ -13,6 +13,7 @@ from torchvision.transforms.functional import InterpolationMode
 
 from vars_eval import stats
 from vars_eval.benchmark import Column, Content, PerImage, Score
+from vars_eval.benchmarks._cells import mean_over_cells
 from vars_eval.benchmarks._classification import Classification
 from vars_eval.benchmarks._pacs_splits import DOMAINS, PROTOCOLS, Splits
 from vars_eval.data.check import DataSet, some
@@ -269,20 +270,22 @@ def _number(variant: str) -> int:
 
 
 def _columns(name: str, runs: Sequence[Mapping[str, Score]], headline: bool) -> list[Column]:
-    """The mean over runs of the mean over targets of the accuracy, and its standard error where there are several."""
+    """The mean over runs of the mean over targets of the accuracy, and its standard error where there are several.
+
+    The interval of one run is over images, that of several is over runs (Student's); where all runs are equal, which
+    says nothing about others, it is over images, each with all its runs.
+    """
     if not runs:
         return []
-    rates = [[score.sums["top1"] / score.n for score in run.values()] for run in runs]
     n = sum(score.n for score in runs[0].values())
+    cells = {f"{target}/{number}": score for number, run in enumerate(runs) for target, score in run.items()}
+    over_images = mean_over_cells(cells, dict.fromkeys(cells, 1 / len(cells)), lambda score: score.per_image["top1"])
+    mean, low, high = stats.scaled(over_images, 100)
     if len(runs) > 1:
-        mean, error, low, high = stats.mean_of_runs(100 * np.array(rates).mean(1))
-    elif len(runs[0]) == 1:
-        ((score,),) = (runs[0].values(),)
-        mean, (low, high) = 100 * rates[0][0], (100 * end for end in stats.wilson(int(score.sums["top1"]), score.n))
-    else:
-        variance = sum(rate * (1 - rate) / score.n for rate, score in zip(rates[0], runs[0].values(), strict=True))
-        mean = 100 * float(np.mean(rates[0]))
-        low, high = stats.normal_interval(mean, 100 * float(np.sqrt(variance)) / len(rates[0]))
+        rates = [np.mean([score.sums["top1"] / score.n for score in run.values()]) for run in runs]
+        mean, error, *ends = stats.mean_of_runs(100 * np.array(rates))
+        if np.ptp(rates):
+            low, high = ends
     columns = [Column(name, mean, max(low, 0.0), min(high, 100.0), n, headline=headline)]
     if len(runs) > 1:
         columns.append(Column(f"{name}_se", error, error, error, n, higher_is_better=None, headline=False, digits=2))

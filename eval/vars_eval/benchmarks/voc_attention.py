@@ -175,7 +175,7 @@ class VOCAttention(Attention):
                 for name in better
             ]
             difference = values["iou"] - values[f"iou_{baseline}"]
-            columns.append(mean_column(f"{prefix}_iou_over_{baseline}", difference))
+            columns.append(mean_column(f"{prefix}_iou_over_{baseline}", difference, within=(-1.0, 1.0)))
         swept = {threshold: score.sums[f"iou_t{threshold:.2f}"] for threshold in SWEEP}
         best = max(swept, key=lambda threshold: swept[threshold])
         without = score.n - score.counts["iou"]

@@ -176,7 +176,7 @@ def _less(first: _Side, second: _Side) -> tuple[Estimate, str]:
     if len(first.runs) == len(second.runs) == 1 and first.runs[0].quantity == second.runs[0].quantity:
         found = paired_difference(first.runs[0].entry, second.runs[0].entry, first.runs[0].quantity)
         if found:
-            return Estimate(*found[:3]), f"paired over {found[3]} images"
+            return Estimate(found.value, found.low, found.high), f"paired over {found.n} images"
     return difference(first.mean, second.mean), ""
 
 

@@ -23,7 +23,8 @@ def _ranking(rows: Sequence[Row], headlines: dict[str, Column]) -> list[Row]:
 def _text(column: Column) -> str:
     """The number with its interval, if it has one."""
     value, low, high = (f"{number:.{column.digits}f}" for number in (column.value, column.low, column.high))
-    return value if column.low == column.high else f"{value} ({low} to {high})"
+    known = column.low < column.high  # not so for facts, and where no interval can be given (NaN)
+    return f"{value} ({low} to {high})" if known else value
 
 
 def table(rows: Sequence[Row]) -> str:
