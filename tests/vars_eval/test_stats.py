@@ -277,6 +277,30 @@ def test_resampling_draws_images_with_all_their_versions():
     assert stats.mean_difference([stats.Stratum(values, -1, 1)], resample=True) == wide, "the seed is fixed"
 
 
+def test_the_outer_end_and_the_larger_p_count():
+    """Four hits of 200, a share of at least zero: draws have a binomial number of hits, and reach further down."""
+    values = np.arange(200.0) < 4
+    found = stats.mean_difference([stats.Stratum(values.astype(float), 0.0, 1.0)], resample=True)
+    drawn = scipy.stats.binom(200, 0.02)
+    assert found.low == drawn.ppf(0.025) / 200 < stats.wilson(4, 200)[0]
+    assert found.high == pytest.approx(stats.wilson(4, 200)[1])
+    # Zero hits in a draw, both ways; four standard errors of 2,000 draws.
+    assert found.p == pytest.approx(2 * drawn.pmf(0), abs=8 * np.sqrt(drawn.pmf(0) / 2000))
+    mirrored = stats.mean_difference([stats.Stratum(-values.astype(float), -1.0, 0.0)], resample=True)
+    assert (mirrored.low, mirrored.high) == pytest.approx((-found.high, -found.low))
+    assert mirrored.p == pytest.approx(2 * drawn.pmf(0), abs=8 * np.sqrt(drawn.pmf(0) / 2000))
+
+
+def test_the_ends_of_the_range_are_impossible_unless_all_are_there():
+    sample = Sample(np.array([0.0, 1.0]), -1, 1)
+    assert (sample.statistic(1.0), sample.statistic(-1.0)) == (-np.inf, np.inf)
+    assert Sample(np.ones(3), -1, 1).statistic(1.0) == 0
+
+
+def test_at_no_confidence_the_interval_is_the_estimate():
+    assert stats.score_interval(np.zeros(50_000), -1, 1, z=1e-6) == pytest.approx((0, 0), abs=1e-8)
+
+
 def trinomial(n: int, p_b: float, p_c: float):
     """All (b, c) of n images with their chances."""
     b, c = np.meshgrid(np.arange(n + 1), np.arange(n + 1), indexing="ij")
@@ -390,6 +414,8 @@ def test_differences_need_discordance():
     factor = (Z + scipy.stats.norm.ppf(0.8)) ** 2
     assert factor / 10_000 * 0.99 < d < factor / 10_000
     assert np.isnan(stats.smallest_difference(3, 0.0))
+    assert np.isnan(stats.smallest_difference(100, 0.0, unit=0.0)), "nothing is known about the spread"
+    assert 0 < stats.smallest_difference(100, 1.0) < 1, "all images differ"
     assert stats.smallest_difference(100, 0.2) > stats.smallest_difference(1000, 0.2)
     assert stats.smallest_difference(100, 0.4) > stats.smallest_difference(100, 0.2)
     assert stats.smallest_difference(100, 0.2, power=0.9) > stats.smallest_difference(100, 0.2, power=0.8)
@@ -417,4 +443,6 @@ def test_difference_of_runs_is_welchs():
     difference = second.mean() - first.mean()
     assert found == pytest.approx((difference, difference - half, difference + half, 2 * scipy.stats.t.sf(t, freedom)))
     assert np.isnan(stats.difference_of_runs(first[:1], second)[1:]).all()
+    assert np.isnan(stats.difference_of_runs(first, second[:1])[1:]).all()
+    assert not np.isnan(stats.difference_of_runs(first[:2], second[:2])).any()
     assert np.isnan(stats.difference_of_runs(first[:1].repeat(2), second[:1].repeat(3))[1:]).all()
