@@ -34,6 +34,7 @@ def evaluate(
     out: str | Path = "results",
     name: str | None = None,
     own_classes: bool = False,
+    class_map: str | Path | None = None,
     allow_partial: bool = False,
     synthetic: bool = False,
     device: str | torch.device | None = None,
@@ -54,6 +55,7 @@ def evaluate(
         out: Results folder.
         name: Name of the model in the records; by default its class or timm architecture.
         own_classes: Take the tree's own folders as classes, in timm's order.
+        class_map: File with the order of these classes, as timm's --class-map takes it; it makes them the classes.
         allow_partial: Go on where a tree is incomplete; the records say so.
         synthetic: Use tiny synthetic data instead.
         device: Where to compute; by default where the model is, or on CUDA for a model that is still on the CPU.
@@ -92,7 +94,7 @@ def evaluate(
         found = paths.resolve(datasets, None, {key: Path(value) for key, value in data_dir.items()})
     else:
         found = paths.resolve(datasets, Path(data_dir) if data_dir is not None else None, {})
-    tasks = check_data(chosen, DataOptions(found, own_classes, allow_partial))
+    tasks = check_data(chosen, DataOptions(found, own_classes, allow_partial, Path(class_map) if class_map else None))
     with _lent(model):
         if isinstance(model, PixelModel):
             wrapped = model

@@ -142,9 +142,15 @@ class Benchmark(ABC):
         """Names of what the benchmark makes of each picture, a cell of its own each; one without a name by default."""
         return ("",)
 
-    def check(self, path: Path, own_classes: bool, progress: Callable[[int, int], None] | None) -> DataSet:
+    def check(
+        self,
+        path: Path,
+        own_classes: bool,
+        progress: Callable[[int, int], None] | None,
+        class_map: tuple[str, ...] = (),
+    ) -> DataSet:
         """Looks at the data; see `vars_eval.data.check.check`."""
-        return check(self.layout, path, own_classes, progress)
+        return check(self.layout, path, own_classes, progress, class_map)
 
     def content(self, dataset: DataSet, cell: Cell) -> Content:
         """The images of a cell, by default all that its folder holds.

@@ -13,6 +13,7 @@ from vars_eval import store
 from vars_eval.benchmark import Benchmark
 from vars_eval.data import deep, paths
 from vars_eval.data.check import DataSet
+from vars_eval.data.classes import order_note, read_class_map
 from vars_eval.data.faults import clauses
 from vars_eval.distributed import World, world
 from vars_eval.errors import UserError
@@ -66,6 +67,10 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     )
 
 
+def _class_map(name: str | None) -> Path | None:
+    return Path(name).expanduser() if name else None
+
+
 def _missing(arguments: argparse.Namespace) -> None:
     """Says in one sentence what a run still needs."""
     example = f"vars-eval run --bench {(arguments.bench or ['imagenet-c'])[0]} --model deit_tiny_vars_sd"
@@ -114,7 +119,9 @@ def run(arguments: argparse.Namespace) -> int:
         else:
             known = sorted({kind.dataset for kind in registry.all_benchmarks().values()})
             found = paths.resolve(datasets, *paths.parse(arguments.data_dir, known))
-        options = DataOptions(found, arguments.classes == "folders", arguments.allow_partial)
+        options = DataOptions(
+            found, arguments.classes == "folders", arguments.allow_partial, _class_map(arguments.class_map)
+        )
         tasks = check_tasks(chosen, options)
         if arguments.dry_run:
             for spec in specs:
@@ -203,11 +210,15 @@ def check_data(arguments: argparse.Namespace) -> int:
     plain, named = paths.parse(arguments.data_dir, known)
     path = paths.resolve([benchmark.dataset], plain, named)[benchmark.dataset]
     print(f"expected: {benchmark.layout.tree()}; {benchmark.layout.source}")
-    dataset = benchmark.check(path, arguments.classes == "folders", counter(benchmark.dataset))
+    file = _class_map(arguments.class_map)
+    class_map = read_class_map(file) if file else ()
+    dataset = benchmark.check(path, arguments.classes == "folders", counter(benchmark.dataset), class_map)
     if not dataset.layout.official:
         print(f"expected by its own account ({dataset.layout.name}): {dataset.layout.tree()}")
     cells = f"{len(dataset.cells)} of {len(dataset.layout.cells)} cells"
     print(f"found: {dataset.images:,} images in {cells} at {dataset.root}")
+    if dataset.own_classes and (note := order_note(dataset.layout.classes)):
+        print(f"note: {note}")
     for gap in dataset.gaps:
         print(f"missing: {gap}")
     broken = _deep(benchmark, dataset, arguments) if arguments.deep else 0

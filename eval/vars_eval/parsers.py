@@ -44,6 +44,9 @@ def _run_parser(parser: argparse.ArgumentParser) -> None:
     data = group("on which data")
     data.add_argument("--data-dir", nargs="+", default=[], metavar="[DATASET=]PATH", help="default: $VARS_DATA/DATASET")
     data.add_argument("--classes", choices=["imagenet", "folders"], default="imagenet", help="folders: the tree's own")
+    data.add_argument(
+        "--class-map", metavar="FILE", help="order of the tree's own classes, as timm's --class-map takes it"
+    )
     data.add_argument("--allow-partial", action="store_true", help="go on where a tree is incomplete; marks the row")
     data.add_argument("--limit", type=int, metavar="N", help="only N images of each cell; marks the row")
     data.add_argument("--synthetic", action="store_true", help="tiny synthetic data: tries the whole chain, needs none")
@@ -144,6 +147,7 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_argument("bench", metavar="BENCH", help="a benchmark's name")
     check.add_argument("--data-dir", nargs="+", default=[], metavar="[DATASET=]PATH")
     check.add_argument("--classes", choices=["imagenet", "folders"], default="imagenet")
+    check.add_argument("--class-map", metavar="FILE", help="order of the tree's own classes, as for vars-eval run")
     check.add_argument("--deep", action="store_true", help="decode every image: broken ones, doubles, odd formats")
     check.add_argument("--out", default="results", metavar="DIR", help="where --deep keeps its report (results)")
     check.add_argument("--workers", type=int, default=2, metavar="N", help="processes of --deep (default: 2)")

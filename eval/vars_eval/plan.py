@@ -8,6 +8,7 @@ import torch
 
 from vars_eval.benchmark import Benchmark, Content
 from vars_eval.data.check import DataSet
+from vars_eval.data.classes import order_note
 from vars_eval.data.layout import Cell
 from vars_eval.data.transforms import ModelTransform, Transform
 from vars_eval.data.tree import Listing, cell_folder, ids_hash
@@ -186,6 +187,8 @@ def notes_of(task: Task, model: PixelModel, transform: Transform, content: Conte
     """What a reader of the score must know: facts of the model, other sizes than usual, missing images."""
     notes = [f"{name}: {value}" for name, value in task.benchmark.facts(model).items()]
     notes += [*([transform.note] if transform.note else []), *content.notes]
+    if task.dataset.own_classes and (note := order_note(task.dataset.layout.classes)):
+        notes.append(note)
     found = len(content.listing.ids)
     if scored < found:
         notes.append(f"partial: {scored:,} of {found:,} images")

@@ -8,6 +8,7 @@ from pathlib import Path
 from vars_eval import store
 from vars_eval.benchmark import Benchmark
 from vars_eval.data.check import DataSet
+from vars_eval.data.classes import read_class_map
 from vars_eval.data.layout import MANIFEST, Layout
 from vars_eval.distributed import World
 from vars_eval.errors import UserError
@@ -26,11 +27,13 @@ class DataOptions:
         paths: Data set -> folder.
         own_classes: Take the tree's own folders as classes, in timm's order.
         allow_partial: Go on where a tree is incomplete.
+        class_map: File with the order of the tree's own classes; it makes them the classes.
     """
 
     paths: dict[str, Path]
     own_classes: bool = False
     allow_partial: bool = False
+    class_map: Path | None = None
 
 
 def counter(dataset: str) -> Callable[[int, int], None]:
@@ -53,13 +56,14 @@ def check_data(benchmarks: Sequence[Benchmark], options: DataOptions) -> list[Ta
     Raises:
         UserError: A tree is not what it should be, or incomplete and that is not allowed.
     """
+    class_map = read_class_map(options.class_map) if options.class_map else ()
     seen: dict[tuple[Layout, object], DataSet] = {}
     tasks = []
     for benchmark in benchmarks:
         key = (benchmark.layout, type(benchmark).check)
         if key not in seen:
             path = options.paths[benchmark.dataset]
-            seen[key] = benchmark.check(path, options.own_classes, counter(benchmark.dataset))
+            seen[key] = benchmark.check(path, options.own_classes, counter(benchmark.dataset), class_map)
             gaps = seen[key].gaps
             if gaps and not options.allow_partial:
                 more = f" (and {len(gaps) - 1} more gaps, see vars-eval check-data)" if len(gaps) > 1 else ""

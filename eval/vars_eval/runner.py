@@ -238,6 +238,7 @@ class Runner:
                 "official": layout.official,
                 "cells": len(layout.cells) * len(task.benchmark.variants),
                 "gaps": list(task.dataset.gaps),
+                "classes": ids_hash(layout.classes),
             },
             notes=notes,
             model=model.info.as_record(),

@@ -154,7 +154,13 @@ class Attention(Benchmark):
             "block": self.block or "last of the first stage",
         }
 
-    def check(self, path: Path, own_classes: bool, progress: Callable[[int, int], None] | None) -> DataSet:
+    def check(
+        self,
+        path: Path,
+        own_classes: bool,
+        progress: Callable[[int, int], None] | None,
+        class_map: tuple[str, ...] = (),
+    ) -> DataSet:
         """Looks at the data; classes play no part."""
         return check_annotated(self.layout, path)
 

@@ -172,9 +172,15 @@ class PACS(Classification):
                 "name a timm model, or add that method."
             )
 
-    def check(self, path: Path, own_classes: bool, progress: Callable[[int, int], None] | None) -> DataSet:
+    def check(
+        self,
+        path: Path,
+        own_classes: bool,
+        progress: Callable[[int, int], None] | None,
+        class_map: tuple[str, ...] = (),
+    ) -> DataSet:
         """Looks at folders, classes, counts, and at the lists where they are used."""
-        dataset = super().check(path, own_classes, progress)
+        dataset = super().check(path, own_classes, progress, class_map)
         domains = [cell.folder for cell in dataset.cells]
         gaps = list(dataset.gaps)
         if len(domains) < len(dataset.layout.cells):

@@ -24,7 +24,7 @@ class DataSet:
         cells: The cells that are there.
         images: Images found over all cells.
         gaps: What is missing, a sentence each; empty for a whole data set.
-        own_classes: Whether the tree's own folders are the classes, in timm's order.
+        own_classes: Whether the tree's own folders are the classes.
     """
 
     layout: Layout
@@ -50,11 +50,16 @@ def _check_cell(layout: Layout, folder: Path, cell: Cell, own_classes: bool) -> 
         found = f"{loose:,} images but no class folders" if loose else "no class folders"
         raise UserError(f"{folder} holds {found}; {layout.title} is expected as {layout.tree()}.")
     known = set(layout.classes)
+    if own_classes:
+        known_by, remedy = "its class map or manifest", "add them there, or take them away"
+    else:
+        known_by = layout.title
+        remedy = "name the right folder, or pass --classes folders to take the tree's own classes"
     unknown = sorted(name for name, count in listing.counts.items() if name not in known and (count or not own_classes))
     if unknown:
         raise UserError(
-            f"{folder} has {len(unknown)} folders that are no class of {layout.title} ({some(unknown)}); expected "
-            f"{layout.tree()}; name the right folder, or pass --classes folders to take the tree's own classes."
+            f"{folder} has {len(unknown)} folders that are no class of {known_by} ({some(unknown)}); expected "
+            f"{layout.tree()}; {remedy}."
         )
     gaps = []
     missing = [name for name in layout.classes if name not in listing.counts]
@@ -70,34 +75,78 @@ def _check_cell(layout: Layout, folder: Path, cell: Cell, own_classes: bool) -> 
     return len(listing.ids), f"{cell.name}: {', '.join(gaps)}" if gaps else ""
 
 
-def _own_classes(layout: Layout, data_dir: Path, root: Path, cells: tuple[Cell, ...]) -> Layout:
-    """The layout with the tree's own classes, named `flowers` for flowers/ and flowers/val/.
+def _class_folders(root: Path, cells: tuple[Cell, ...], listed: bool) -> list[str]:
+    """Folders with images, of all cells: a cell that lacks a class must not change the numbers of the others.
 
-    Their order is that of a manifest, or else timm's, by which its train.py numbers them. Folders without images are
-    no classes, as in timm.
+    Args:
+        root: Folder of the cells.
+        cells: Those that are there.
+        listed: Whether the classes are listed elsewhere, so that loose images are none.
+
+    Raises:
+        UserError: There are none, or images lie where timm's readers find further classes.
     """
-    folder = cell_folder(root, cells[0])
-    classes = natural_order([name for name, count in list_cell(folder).counts.items() if count])
-    if not classes:
+    found: dict[str, None] = {}
+    for cell in cells:
+        folder = cell_folder(root, cell)
+        names, loose = list_folder(folder)
+        if loose and names and not listed:
+            raise UserError(
+                f"{folder} has {len(loose):,} images beside its class folders ({some(loose)}), which timm's readers "
+                "take for a class of their own; move them elsewhere."
+            )
+        for name in names:
+            if name in found:
+                continue
+            below, images = list_folder(folder / name)
+            nested = next((inner for inner in below if list_folder(folder / name / inner)[1]), None)
+            if nested is not None:
+                raise UserError(
+                    f"{folder / name} has images in folders of its own ({nested}), which timm's readers take for "
+                    "classes; expected one folder a class with its images inside: name the folder of the classes, or "
+                    "move the images up."
+                )
+            if images:
+                found[name] = None
+    if not found:
+        folder = cell_folder(root, cells[0])
         raise UserError(f"{folder} has no class folders; expected one folder a class with its images inside.")
+    return list(found)
+
+
+def _own_classes(
+    layout: Layout, data_dir: Path, root: Path, cells: tuple[Cell, ...], class_map: tuple[str, ...]
+) -> Layout:
+    """The layout with the user's own classes, named `flowers` for flowers/ and flowers/val/.
+
+    Their order is that of the class map or of a manifest, or else timm's, by which its train.py numbers them. Folders
+    without images are no classes, as in timm.
+    """
+    stated = class_map or (() if layout.official else layout.classes)
+    found = _class_folders(root, cells, bool(stated))
+    classes = stated or natural_order(found)
     if not layout.official:
-        stated = tuple(name for name in layout.classes if name in classes)
-        return replace(layout, classes=layout.classes if len(stated) == len(classes) else classes)
+        return replace(layout, classes=classes)
     named = data_dir.resolve()
     named = named.parent if named.name in _SPLITS else named
     return replace(layout, name=named.name, images=0, official=False, classes=classes)
 
 
 def check(
-    layout: Layout, data_dir: Path, own_classes: bool = False, progress: Callable[[int, int], None] | None = None
+    layout: Layout,
+    data_dir: Path,
+    own_classes: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+    class_map: tuple[str, ...] = (),
 ) -> DataSet:
     """Looks at every cell of a data set.
 
     Args:
         layout: The official layout.
         data_dir: The user's folder.
-        own_classes: Whether the tree's own folders are the classes, in timm's order.
+        own_classes: Whether the tree's own folders are the classes.
         progress: Called with (cells done, cells in all).
+        class_map: Own classes in the order of the model's outputs; see `classes.read_class_map`.
 
     Returns:
         What is there, with the gaps.
@@ -114,8 +163,9 @@ def check(
             f"{root} holds none of the {len(layout.cells)} folders of {layout.title} (expected {layout.tree()}, found "
             f"{some(found) or 'no folders'}); name the folder that holds {layout.cells[0].folder.split('/')[0]}."
         )
+    own_classes = own_classes or bool(class_map)
     if own_classes:
-        layout = _own_classes(layout, data_dir, root, present)
+        layout = _own_classes(layout, data_dir, root, present, class_map)
     gaps = []
     if len(present) < len(layout.cells):
         absent = [cell.name for cell in layout.cells if cell not in present]
