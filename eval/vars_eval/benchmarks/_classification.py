@@ -58,8 +58,8 @@ class Classification(Benchmark):
             if len(dataset.layout.classes) != info.num_classes:
                 raise UserError(
                     f"{dataset.root} has {len(dataset.layout.classes)} class folders and {info.name} has "
-                    f"{info.num_classes} outputs; with --classes folders or --class-map they must be as many: name the data set "
-                    "that the model was trained on, or build it with --model-kwargs num_classes=N."
+                    f"{info.num_classes} outputs; with --classes folders or --class-map they must be as many: name the "
+                    "data set that the model was trained on, or build it with --model-kwargs num_classes=N."
                 )
             return {name: index for index, name in enumerate(dataset.layout.classes)}
         imagenet = imagenet_classes()
