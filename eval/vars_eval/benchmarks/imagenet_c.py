@@ -51,9 +51,9 @@ def mean_error_weights(cells: list[str]) -> dict[str, float]:
     return {cell: 1 / len(cells) for cell in cells}
 
 
-def has_mce(prefix: str, scores: Collection[str]) -> bool:
-    """Whether mCE can be given: the released data and protocol, and all 75 cells; AlexNet's errors are of these."""
-    return prefix == LAYOUT.name.replace("-", "_") and all(cell.name in scores for cell in SCORED_CELLS)
+def has_mce(prefix: str, scores: Collection[str], name: str = LAYOUT.name) -> bool:
+    """Whether mCE can be given: by a benchmark's own data and protocol, with all 75 cells of AlexNet's errors."""
+    return prefix == name.replace("-", "_") and all(cell.name in scores for cell in SCORED_CELLS)
 
 
 def mce_weights() -> dict[str, float]:
@@ -103,7 +103,7 @@ class ImageNetC(Classification):
         scored = [cell.name for cell in SCORED_CELLS if cell.name in scores]
         extra = [cell.name for cell in EXTRA_CELLS if cell.name in scores]
         columns = []
-        whole = has_mce(prefix, scores)
+        whole = has_mce(prefix, scores, cls.name)
         for name, weights, cells in (
             ("mce", mce_weights() if whole else {}, scored),
             ("mean_err", mean_error_weights(scored) if scored else {}, scored),
