@@ -83,7 +83,7 @@ def many_cells(seed: int = 0) -> Iterator[Truth]:
     few = first | (generator.random((images, 1)) < 0.001)
     yield of("75 cells, 0.1 % are right in all for the second", few, plain)
     some = first & ~(generator.random((images, cells)) < 0.0005)
-    yield of("75 cells, 4 % are wrong in one for the second", some, plain)
+    yield of("75 cells, 2 % are wrong in one for the second", some, plain)
 
 
 def cover(truth: Truth, n: int, draws: int, generator: np.random.Generator) -> tuple[float, float, float, float]:
