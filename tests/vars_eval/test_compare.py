@@ -13,6 +13,7 @@ from vars_eval.data.alexnet import MEAN_ERROR
 from vars_eval.errors import UserError
 from vars_eval.report.compare import comparison
 from vars_eval.report.power import power_of_records, power_table
+from vars_eval.report.rows import group
 from vars_eval.report.seeds import comparison_of_seeds
 from vars_eval.store import Key, Record
 
@@ -85,12 +86,9 @@ def test_all_benchmarks_of_a_table_are_one_family():
     assert [found[name][-2] for name in ("imagenet", "imagenet_r", "imagenet_a")] == [f"{p:.2g}" for p in adjusted]
 
 
-def corrupted(model, errors, n=60):
+def corrupted(model, errors, n=60, bench="imagenet-c"):
     """All 75 cells of one set of images; errors[severity] images are wrong."""
-    return [
-        made(model, "imagenet-c", cell.name, ~hits(errors[int(cell.name[-1])], n), column="imagenet_c")
-        for cell in SCORED_CELLS
-    ]
+    return [made(model, bench, cell.name, ~hits(errors[int(cell.name[-1])], n)) for cell in SCORED_CELLS]
 
 
 def test_means_over_cells_have_mce_beside_them():
@@ -108,6 +106,14 @@ def test_means_over_cells_have_mce_beside_them():
     for severity in range(1, 6):
         counts[second[severity] : first[severity]] += 1 / 5
     assert mean[2] - mean[1] > 200 * Z * counts.std() / np.sqrt(60) * 0.98
+
+
+def test_corruptions_made_here_have_their_mce():
+    errors = dict(enumerate((0, 10, 15, 20, 25, 30)))
+    records = [record for model in "ab" for record in corrupted(model, errors, bench="imagenet-c-fly")]
+    assert {"imagenet_c_fly", "imagenet_c_fly_mce"} == set(table(comparison(records, "a", "b")))
+    (row, _) = group(records)
+    assert "imagenet_c_fly_mce" in {column.name for column in row.columns}
 
 
 def test_equal_models_leave_a_width_over_cells_too():

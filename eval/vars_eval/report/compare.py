@@ -71,7 +71,7 @@ def pairs(one: Row, two: Row) -> Iterator[Line]:
         found = pair(*entries, weights, quantity(kind.compared), kind.percent)
         if found:
             yield Line(column, found, kind.percent)
-        if has_mce(column, cells):
+        if has_mce(column, cells, kind.name):
             errors = pair(*entries, mce_weights(), wrong)
             assert errors is not None
             yield Line(f"{column}_mce", errors, True)
