@@ -1,8 +1,8 @@
 """What a benchmark is: a protocol on a data set, cut into cells that are scored and recorded one by one."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import Field, dataclass, fields
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import Field, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -40,6 +40,10 @@ class Score:
 
     per_image: PerImage
     images: str = ""
+
+    def without(self, names: Collection[str]) -> "Score":
+        """The same without some quantities."""
+        return replace(self, per_image={name: values for name, values in self.per_image.items() if name not in names})
 
     @property
     def n(self) -> int:
@@ -113,6 +117,9 @@ class Benchmark(ABC):
     """Whether that quantity is a share, printed in percent."""
     fixed_transform: ClassVar[bool] = False
     """Whether the protocol's transform can not be replaced, since something else must be cut in the same way."""
+
+    unrecorded: ClassVar[tuple[str, ...]] = ()
+    """Quantities of an image that `remarks` gets and the record does not."""
 
     @property
     def cost(self) -> float:
@@ -219,7 +226,11 @@ class Benchmark(ABC):
         """
 
     def remarks(self, score: Score) -> list[str]:
-        """What a reader of a finished cell's number must know about it, for the record's notes; nothing by default."""
+        """What a reader of a finished cell's number must know about it, for the record's notes; nothing by default.
+
+        Args:
+            score: With the quantities of `unrecorded`.
+        """
         return []
 
     def finished(self, workspace: Path) -> None:

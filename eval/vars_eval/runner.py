@@ -53,6 +53,7 @@ class Runner:
         self.progress = progress
         self.others = others
         self.batch = BatchSize(settings.batch_size, progress.say)
+        self._told: set[tuple[str, str, str]] = set()
 
     def run(self, model: PixelModel, tasks: Iterable[Task]) -> list[Record]:
         """Scores a model on every cell of the tasks.
@@ -146,8 +147,13 @@ class Runner:
         times = _times(started, len(images) + task.benchmark.training_images, len(cells))
         records = []
         for number, key in enumerate(keys):
-            score = None if problem else scores[number]
-            remarks = task.benchmark.remarks(score) if score else []
+            score, remarks = None, []
+            if not problem:
+                remarks = task.benchmark.remarks(scores[number])
+                score = scores[number].without(task.benchmark.unrecorded)
+            if remarks and (key.model, key.weights, key.column) not in self._told:
+                self._told.add((key.model, key.weights, key.column))
+                self.progress.say(f"note on {key.model} {key.column} {key.cell}: {'; '.join(remarks)}")
             records.append(self._finish(key, score, problem, times, model, task, [*notes, *remarks]))
         if not problem and self.world.main:
             task.benchmark.finished(workspace)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +17,7 @@ from vars_eval.data.synthetic import write_tree
 from vars_eval.data.transforms import ResizeCrop, Transform
 from vars_eval.errors import UserError
 from vars_eval.metrics.classification import true_rank
+from vars_eval.metrics.permutation import better_order
 
 if TYPE_CHECKING:
     from vars_eval.data.check import DataSet
@@ -32,6 +34,9 @@ class Classification(Benchmark):
 
     facts_of_batch: ClassVar[tuple[str, ...]] = ()
     """Names of the booleans, one an image, that `perturb` gives with a batch; they are recorded beside the hits."""
+    unrecorded: ClassVar[tuple[str, ...]] = ("label", "predicted")
+    order_checked: ClassVar[bool] = True
+    """Whether predictions tell the order of the classes; not where images were chosen or made to be mistaken."""
 
     def protocol(self) -> dict[str, Any]:
         """The classes that compete, and the options."""
@@ -116,11 +121,28 @@ class Classification(Benchmark):
                     f"{job.precision}); check its weights, or score without --amp."
                 )
             ranks = true_rank(logits, labels)
-            return torch.stack([ranks < 1, ranks < 5, *(facts[name] for name in self.facts_of_batch)], 1)
+            known = [ranks < 1, ranks < 5, *(facts[name] for name in self.facts_of_batch)]
+            return torch.stack([*known, labels, logits.argmax(1)], 1)
 
         for variant, positions, judged in job.map_batches(judge):
-            found[variant].put(positions, dict(zip(quantities, judged.numpy().T, strict=True)))
+            values = judged.numpy().T
+            known = {name: values[number].astype(np.bool_) for number, name in enumerate(quantities)}
+            found[variant].put(positions, known | dict(zip(self.unrecorded, values[len(quantities) :], strict=True)))
         return [collected.arrays() for collected in found]
+
+    def remarks(self, score: Score) -> list[str]:
+        """Whether the classes seem to be numbered in another order than that of the model's training."""
+        if not (self.order_checked and set(self.unrecorded) <= set(score.per_image)):
+            return []
+        labels, predictions = (score.per_image[name].astype(np.int64) for name in self.unrecorded)
+        order = better_order(labels, predictions, int(max(labels.max(), predictions.max())) + 1)
+        if order is None:
+            return []
+        return [
+            f"with the classes in another order the model would be right on {100 * order.permuted:.1f} % in place of "
+            f"{100 * order.accuracy:.1f} %: its outputs may have been trained in an order that is not the one in use; "
+            "check it, and state it with --class-map"
+        ]
 
     @classmethod
     def columns(cls, prefix: str, scores: Mapping[str, Score]) -> list[Column]:

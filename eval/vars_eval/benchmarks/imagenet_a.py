@@ -14,6 +14,7 @@ class ImageNetA(Classification):
     name = "imagenet-a"
     dataset = "imagenet-a"
     summary = "natural adversarial examples, logits restricted to the 200 classes"
+    order_checked = False  # images that a ResNet-50 takes for another class
     layout = Layout(
         name="imagenet-a",
         title="ImageNet-A",

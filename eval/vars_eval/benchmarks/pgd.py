@@ -44,6 +44,7 @@ class PGD(Classification):
     dataset = "imagenet"
     summary = "PGD, L-inf 1/255, 5 steps of 0.5/255, random start, in float32 pixel space"
     layout = LAYOUT
+    order_checked = False
     facts_of_batch: ClassVar[tuple[str, ...]] = (ZERO,)
 
     def __post_init__(self) -> None:
