@@ -92,13 +92,17 @@ class Content:
 
     Attributes:
         listing: The images to score.
-        data: Fingerprint of everything on disk that the score depends on.
+        data: Fingerprint by a sample of the files, as in the keys of first-edition records.
         notes: What a reader of the number must know about the data.
+        others: Files that the score depends on beside the images that are scored; None for the listing's annotations.
+        facts: What else about the data decides the score, in words.
     """
 
     listing: Listing
     data: str
     notes: tuple[str, ...] = ()
+    others: tuple[Path, ...] | None = None
+    facts: str = ""
 
 
 @dataclass(frozen=True)

@@ -145,6 +145,7 @@ def _score(specs: list[ModelSpec], tasks: list[Task], settings: Settings, import
     images = len(specs) * sum(task.work(settings.limit) for task in tasks) // settings.shard[1]
     progress = Progress(images, processes.main)
     failed = total = 0
+    done: list[Path] = []
     try:
         for number, spec in enumerate(specs):
             model = load(spec)
@@ -153,6 +154,7 @@ def _score(specs: list[ModelSpec], tasks: list[Task], settings: Settings, import
             records = run_model(model, tasks, settings, processes, progress)
             failed += sum(not record.done for record in records)
             total += len(records)
+            done += [record.key.path(settings.out) for record in records if record.done]
     finally:
         progress.close()
     if processes.main:
@@ -161,7 +163,13 @@ def _score(specs: list[ModelSpec], tasks: list[Task], settings: Settings, import
         print(f"{total - failed} of {total} cells done; {', '.join(str(path) for path in written)}")
     if failed:
         progress.say(f"{failed} of {total} cells failed; put the cause right and run the same command again.")
-    return 1 if failed else 0
+    lost = [path for path in done if processes.main and not path.is_file()]
+    if lost:
+        progress.say(
+            f"{len(lost)} of {total} records are no longer there ({lost[0]}, ...); run the same command again, and let "
+            f"nothing else remove files of {settings.out}."
+        )
+    return 1 if failed or lost else 0
 
 
 def _facts(name: str) -> ModelInfo:

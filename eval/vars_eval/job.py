@@ -13,6 +13,7 @@ from torch import Tensor
 from vars_eval.counted import Tally
 from vars_eval.data.check import DataSet
 from vars_eval.data.images import Change, batches, blank, unchanged
+from vars_eval.data.index import Stamp
 from vars_eval.data.transforms import Transform
 from vars_eval.errors import UserError, reason
 from vars_eval.model import PixelModel
@@ -89,6 +90,7 @@ class Job:
         folder: The images' folder below the data set's root, as in `Cell.folder`.
         workspace: Folder for what a benchmark keeps between calls (checkpoints); made by who writes in it.
         skip: Told how many images an earlier call has done already.
+        read: Told of files that were read, what they were.
     """
 
     model: PixelModel
@@ -106,6 +108,7 @@ class Job:
     folder: str = ""
     workspace: Path = Path("work")
     skip: Callable[[int], None] = field(default=lambda count: None)
+    read: Callable[[dict[Path, Stamp]], None] = field(default=lambda stamps: None)
 
     def logits(self, pixels: Tensor) -> Tensor:
         """Logits in float32, under autocast where the precision says so, without gradients."""
@@ -163,10 +166,12 @@ class Job:
                 image = blank(self.transform)[None]
                 for change in changes:
                     change(image, [0])
-            decoded = batches(paths, self.transform, self.batch.size, self.workers, changes=changes, say=say)
+            decoded = batches(
+                paths, self.transform, self.batch.size, self.workers, changes=changes, say=say, read=self.read
+            )
         else:
             pin = self.device.type == "cuda"
-            decoded = batches(paths, self.transform, self.batch.size, self.workers, pin, say=say)
+            decoded = batches(paths, self.transform, self.batch.size, self.workers, pin, say=say, read=self.read)
         with closing(decoded):  # ends the processes also where the function fails
             for number, positions, images in decoded:
                 if self.device.type == "cpu":

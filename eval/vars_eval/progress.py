@@ -57,7 +57,8 @@ class Progress:
     def say(self, line: str) -> None:
         """Prints a line without tearing the bar."""
         if self.shown:
-            tqdm.write(line, file=sys.stderr)
+            # Names of files may hold bytes that are no text.
+            tqdm.write(line.encode(errors="backslashreplace").decode(), file=sys.stderr)
 
     def close(self) -> None:
         """Ends the bar."""

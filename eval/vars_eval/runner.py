@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import groupby
@@ -11,7 +11,9 @@ from typing import Any
 
 from vars_eval import provenance, store
 from vars_eval.benchmark import PerImage, Score
+from vars_eval.contents import Contents
 from vars_eval.counted import merge
+from vars_eval.data.index import Stamp
 from vars_eval.data.layout import Cell
 from vars_eval.data.transforms import Transform
 from vars_eval.data.tree import ids_hash
@@ -91,35 +93,79 @@ class Runner:
         """The cells that are made of one folder's pictures: from the store, or scored and recorded."""
         settings = self.settings
         transform = transform_for(task, cells[0], model.info, settings)
+        keys = {cell.name: key_of(task, cell, model, settings, transform, "") for cell in cells}
         try:
             content = task.benchmark.content(task.dataset, cells[0])
         except UserError as error:
             times = _times(time.time(), 0)
-            keys = [key_of(task, cell, model, settings, transform, "") for cell in cells]
-            return [self._finish(key, None, str(error), times, model, task, []) for key in keys]
+            return [self._finish(key, None, str(error), times, model, task, []) for key in keys.values()]
         images = select_images(content.listing, settings.limit)
         notes = notes_of(task, model, transform, content, len(images))
-        records: dict[str, Record] = {}
-        left = []
-        for cell in cells:
-            found: Record | None = self.world.from_main(
-                self._stored(key_of(task, cell, model, settings, transform, content.data))
-            )
-            if found is None:
-                left.append(cell)
-            else:
-                task.benchmark.finished(found.key.workspace(settings.out))
-                self._skip(len(images) + task.benchmark.training_images)
-                records[cell.name] = found
+        say, threads = self.progress.say, max(settings.workers, 1)
+        contents = Contents(content, images, settings.out, settings.fresh, threads, say)
+        # The main process looks, and the others take its word.
+        records, data, problem = self.world.from_main(self._found(keys, contents) if self.world.main else None)
+        if problem:
+            times = _times(time.time(), 0)
+            return [self._finish(key, None, problem, times, model, task, []) for key in keys.values()]
+        for record in records.values():
+            task.benchmark.finished(record.key.workspace(settings.out))
+            self._skip(len(images) + task.benchmark.training_images)
+        left = [cell for cell in cells if cell.name not in records]
         at_once = max(_PASS // len(images), 1)
         for start in range(0, len(left), at_once):
             part = left[start : start + at_once]
-            keys = [key_of(task, cell, model, settings, transform, content.data) for cell in part]
+            part_keys = [replace(keys[cell.name], data=data) for cell in part]
             more = f" and {len(part) - 1} more" if len(part) > 1 else ""
             self.progress.start(f"{model.info.name} {task.benchmark.name} {part[0].name}{more}")
-            for cell, record in zip(part, self._pass(model, task, part, keys, images, transform, notes), strict=True):
-                records[cell.name] = record
+            scored = self._pass(model, task, part, part_keys, contents, transform, notes)
+            records |= {cell.name: record for cell, record in zip(part, scored, strict=True)}
         return [records[cell.name] for cell in cells]
+
+    def _found(self, keys: dict[str, Key], contents: Contents) -> tuple[dict[str, Record], str, str]:
+        """Finished records of some cells of one folder; the fingerprint as far as it is known; what went wrong.
+
+        Files are read for their fingerprint only where that decides something: where there is a finished record of
+        these or other images, or where the score depends on more than the images that are decoded for it.
+        """
+        contents.look()
+        try:
+            contents.read(contents.others)
+            found = {name: self._stored(key, contents) for name, key in keys.items()}
+        except UserError as error:
+            return {}, "", str(error)
+        finally:
+            contents.save()
+        records = {name: record for name, record in found.items() if record}
+        return records, contents.fingerprint or "", ""
+
+    def _stored(self, key: Key, contents: Contents) -> Record | None:
+        """The finished record of a cell, unless it is to be scored again or is damaged; says why it is scored again."""
+        out = self.settings.out
+        if self.settings.fresh:
+            return None
+        alike, damaged = store.alike(key, out)
+        whole = any(not record.sampled for record in alike)
+        if whole or damaged:
+            try:
+                contents.read(contents.files)
+            except UserError:
+                return None  # scoring names the file, and keeps the sentence as a failed cell
+        if contents.fingerprint:
+            try:
+                found = store.find(replace(key, data=contents.fingerprint), out)
+            except UserError as error:
+                self.progress.say(f"{error} It is scored again now.")
+                return None
+            if found:
+                return found
+        sampled = next((record for record in alike if record.key.data == contents.content.data), None)
+        if sampled and not whole:
+            return replace(sampled, notes=[*sampled.notes, store.SAMPLED])
+        if alike:
+            what = contents.changes if whole else "its files are not those that were scored"
+            self.progress.say(f"{key.model} {key.benchmark} {key.cell} is scored again: {what}")
+        return None
 
     def _pass(
         self,
@@ -127,23 +173,32 @@ class Runner:
         task: Task,
         cells: list[Cell],
         keys: list[Key],
-        images: list[ImageRef],
+        contents: Contents,
         transform: Transform,
         notes: list[str],
     ) -> list[Record]:
         """Some cells in one pass over their pictures."""
         started = time.time()
-        workspace = keys[0].workspace(self.settings.out)
-        found, problem = self._score(model, task, images, transform, cells, workspace)
+        images, workspace = contents.images, keys[0].workspace(self.settings.out)
+        read: dict[Path, Stamp] = {}
+        found, problem = self._score(model, task, images, transform, cells, workspace, read.update)
         # Every process must get here, also one that failed, or the others would wait for it.
-        outcomes = self.world.gather((found, problem))
-        problem = next((problem for _, problem in outcomes if problem), "")
+        outcomes = self.world.gather((found, problem, read))
+        problem = next((problem for _, problem, _ in outcomes if problem), "")
+        for _, _, stamps in outcomes:
+            contents.note(stamps)
         scores: list[Score] = []
         if not problem:
             try:
-                scores = self._merged([found for found, _ in outcomes], images, len(cells))
+                scores = self._merged([found for found, _, _ in outcomes], images, len(cells))
             except UserError as error:
                 problem = str(error)
+        if problem:
+            data = ""
+            if self.world.main:
+                contents.save()
+        else:
+            data, problem = self.world.from_main(self._fingerprint(contents, keys[0].data) if self.world.main else None)
         times = _times(started, len(images) + task.benchmark.training_images, len(cells))
         records = []
         for number, key in enumerate(keys):
@@ -154,13 +209,28 @@ class Runner:
             if remarks and (key.model, key.weights, key.column) not in self._told:
                 self._told.add((key.model, key.weights, key.column))
                 self.progress.say(f"note on {key.model} {key.column} {key.cell}: {'; '.join(remarks)}")
-            records.append(self._finish(key, score, problem, times, model, task, [*notes, *remarks]))
+            record = self._finish(
+                replace(key, data=data), score, problem, times, model, task, [*notes, *remarks], contents.content.data
+            )
+            records.append(record)
         if not problem and self.world.main:
             task.benchmark.finished(workspace)
         return records
 
     @staticmethod
-    def _merged(parts: list[list[PerImage]], images: list[ImageRef], cells: int) -> list[Score]:
+    def _fingerprint(contents: Contents, expected: str) -> tuple[str, str]:
+        """The fingerprint of what was scored, and what speaks against it."""
+        try:
+            contents.read(contents.files)
+            contents.check_others(expected)
+        except UserError as error:
+            return "", str(error)
+        finally:
+            contents.save()
+        return contents.fingerprint or "", ""
+
+    @staticmethod
+    def _merged(parts: list[list[PerImage]], images: Sequence[ImageRef], cells: int) -> list[Score]:
         """The scores of some cells from what each process found; every image counts once in each."""
         ids = ids_hash([image.id for image in images])
         scores = []
@@ -174,24 +244,15 @@ class Runner:
         """Takes images that were done before off the progress bar."""
         self.progress.skip(count * self.others)
 
-    def _stored(self, key: Key) -> Record | None:
-        """The finished record of a cell, unless it is to be scored again or is damaged."""
-        if self.settings.fresh or not self.world.main:
-            return None
-        try:
-            return store.find(key, self.settings.out)
-        except UserError as error:
-            self.progress.say(f"{error} It is scored again now.")
-            return None
-
     def _score(
         self,
         model: PixelModel,
         task: Task,
-        images: list[ImageRef],
+        images: Sequence[ImageRef],
         transform: Transform,
         cells: list[Cell],
         workspace: Path,
+        read: Callable[[dict[Path, Stamp]], None],
     ) -> tuple[list[PerImage], str]:
         """This process's share of some cells, or the sentence that says why there is none."""
         settings = self.settings
@@ -200,7 +261,7 @@ class Runner:
         job = Job(
             model=model,
             dataset=task.dataset,
-            images=images[self.world.rank :: self.world.size],
+            images=list(images[self.world.rank :: self.world.size]),
             transform=transform,
             device=settings.device,
             precision=settings.precision,
@@ -213,6 +274,7 @@ class Runner:
             folder=cells[0].folder,
             workspace=workspace,
             skip=self._skip,
+            read=read,
         )
         try:
             return task.benchmark.run(job), ""
@@ -230,6 +292,7 @@ class Runner:
         model: PixelModel,
         task: Task,
         notes: list[str],
+        sampled: str = "",
     ) -> Record:
         """Makes the record, writes it, and says so where the cell failed."""
         layout = task.dataset.layout
@@ -245,6 +308,7 @@ class Runner:
                 "cells": len(layout.cells) * len(task.benchmark.variants),
                 "gaps": list(task.dataset.gaps),
                 "classes": ids_hash(layout.classes),
+                "sampled": sampled,
             },
             notes=notes,
             model=model.info.as_record(),

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,12 @@ from vars_eval.errors import UserError
 from vars_eval.files import write_whole
 
 FORMAT = 1
+EDITION = "2:"
+"""How fingerprints begin that are made of all files; those of the first edition were made of 64."""
 FOLDER = "records"
 WORKSPACES = "checkpoints"
+SAMPLED = "sampled: its data are known by 64 files a cell, so one that was repaired does not show; --fresh scores again"
+"""Note on records of the first edition."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Key:
         model: Name of the model.
         model_kwargs: Its constructor arguments.
         weights: Hash of its weights.
-        data: Fingerprint of the cell's images; empty in the record of a failed cell, so that it has one such record,
+        data: Fingerprint of the cell's files; empty in the record of a failed cell, so that it has one such record,
             whatever was wrong with the images.
         precision: "float32" or "amp-float16", "amp-bfloat16".
         seed: Seed of the run.
@@ -81,7 +85,7 @@ class Record:
         status: "done" or "failed".
         error: The sentence of a failed cell.
         score: Values per image; None where it failed.
-        dataset: Name, cells expected, what is missing.
+        dataset: Name, cells expected, what is missing; the fingerprint of the first edition, by a sample of the files.
         notes: What a reader of the number must know.
         model: Facts about the model (`ModelInfo`).
         software: Versions and commit.
@@ -99,6 +103,20 @@ class Record:
     software: dict[str, str] = field(default_factory=dict)
     host: dict[str, Any] = field(default_factory=dict)
     times: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def sampled(self) -> bool:
+        """Whether it says of 64 of the cell's files only what they were (first edition)."""
+        return bool(self.key.data) and not self.key.data.startswith(EDITION)
+
+    def known_data(self, sampled: bool) -> str:
+        """The fingerprint by all files, or the one by a sample of them, by which first-edition records compare."""
+        return str(self.dataset.get("sampled", self.key.data)) if sampled else self.key.data
+
+    def same_data(self, other: "Record") -> bool:
+        """Whether two records are of the same data, as far as their fingerprints tell."""
+        sampled = self.sampled or other.sampled
+        return self.known_data(sampled) == other.known_data(sampled)
 
     @property
     def done(self) -> bool:
@@ -205,6 +223,25 @@ def find(key: Key, out: Path) -> Record | None:
         return None
     record = read(path)
     return record if record.done else None
+
+
+def alike(key: Key, out: Path) -> tuple[list[Record], bool]:
+    """Finished records that differ from a key in their data at most.
+
+    Returns:
+        The records, and whether there are damaged files that may be such records.
+    """
+    wanted, found, damaged = replace(key, data="").digest(), [], False
+    path = key.path(out)
+    for other in sorted(path.parent.glob(f"{path.stem.removesuffix(key.digest())}*.json")):
+        try:
+            record = read(other)
+        except UserError:
+            damaged = True
+            continue
+        if record.done and replace(record.key, data="").digest() == wanted:
+            found.append(record)
+    return found, damaged
 
 
 def records(out: Path) -> Iterator[Record]:

@@ -45,6 +45,7 @@ LATE = {
     "estimate",
     "api",
     "config",
+    "contents",
     "commands",
     "corrupted_tree",
     "corruption_commands",

@@ -89,7 +89,7 @@ def typed(text, columns):
 def record(model, right, n=2000, weights="", weights_from="checkpoint", limit=None, img_size=224, **model_kwargs):
     """A finished run on ImageNet-R."""
     key = {"benchmark": "imagenet-r", "cell": "val", "column": "imagenet_r", "model": model, "seed": 0, "limit": limit}
-    key |= {"protocol": {}, "model_kwargs": model_kwargs, "data": "d", "precision": "float32"}
+    key |= {"protocol": {}, "model_kwargs": model_kwargs, "data": "2:d", "precision": "float32"}
     hits = np.arange(n) < right
     return of_score(key | {"weights": weights or model}, {"top1": hits, "top5": hits}, weights_from, img_size)
 
@@ -391,7 +391,7 @@ def test_a_handful_of_differences_decides_nothing():
         assert finding.ours.low < 0 < finding.ours.high
 
 
-@pytest.mark.parametrize(("data", "images"), [("e", "i"), ("d", "others")], ids=["data", "images"])
+@pytest.mark.parametrize(("data", "images"), [("2:e", "i"), ("2:d", "others")], ids=["data", "images"])
 def test_other_images_are_not_paired(data, images):
     """A repaired data set, another list of images."""
     other = record(PAIR[1], 985)
@@ -543,7 +543,7 @@ def test_five_points_are_a_bound():
 def mapped(model, iou, definition, asked=True, **kwargs):
     """A run of voc-attention whose maps are of a definition, asked for or the mixer's own."""
     key = {"benchmark": "voc-attention", "cell": "val", "model": model, "weights": model + definition, "seed": 0}
-    key |= {"limit": None, "data": "d", "precision": "float32", "model_kwargs": kwargs}
+    key |= {"limit": None, "data": "2:d", "precision": "float32", "model_kwargs": kwargs}
     key |= {"column": f"voc_attention_{definition}" if asked else "voc_attention"}
     key |= {"protocol": {"attention": f"{definition} of transformers.0.blocks.9, 14 x 14, step 5"}}
     noise = np.random.default_rng(0).normal(0, 0.02, 200)

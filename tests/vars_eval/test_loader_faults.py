@@ -94,9 +94,9 @@ def test_a_loader_that_counts_wrong_fails_the_cell(kind, bench, tree, tmp_path, 
 
 def kill_at(monkeypatch, name, times):
     """Kills the process that decodes an image, so many times; counted by files, since processes share nothing else."""
-    real, main = images.decode_file, os.getpid()
+    real, main = images.decode_rgb, os.getpid()
 
-    def deadly(path):
+    def deadly(data, path):
         marks = path.parent.parent.parent
         if path.name == name and os.getpid() != main:
             for number in range(times):
@@ -104,9 +104,9 @@ def kill_at(monkeypatch, name, times):
                 if not mark.exists():
                     mark.touch()
                     os.kill(os.getpid(), signal.SIGKILL)
-        return real(path)
+        return real(data, path)
 
-    monkeypatch.setattr(images, "decode_file", deadly)
+    monkeypatch.setattr(images, "decode_rgb", deadly)
 
 
 @pytest.mark.parametrize("bench", ["imagenet", "imagenet-c-fly:only=brightness"])
@@ -130,12 +130,12 @@ def test_a_worker_killed_twice_fails_the_cell_and_names_the_image(tree, tmp_path
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("error", [KeyError("tag"), RecursionError(), StopIteration(), AssertionError()])
 def test_an_unusual_error_of_a_decoder_names_the_file(error, workers, tree, tmp_path, monkeypatch, capsys):
-    def failing(path):
+    def failing(data, path):
         if path.name == "05.png":
             raise error
         return Image.open(path).convert("RGB")
 
-    monkeypatch.setattr(images, "decode_file", failing)
+    monkeypatch.setattr(images, "decode_rgb", failing)
     (record,) = scored(tree, tmp_path / "out", workers=workers)
     assert record.error.startswith(f"The image {tree}")
     assert "05.png cannot be decoded" in record.error

@@ -9,7 +9,7 @@ from vars_eval import evaluate
 from vars_eval.benchmarks import pacs as module
 from vars_eval.benchmarks._pacs_splits import Official
 from vars_eval.benchmarks.pacs import DOMAINS
-from vars_eval.data.decode import decode_file
+from vars_eval.data.decode import decode_rgb
 from vars_eval.finetune import train
 from vars_eval.finetune.splits import Source
 from vars_eval.job import ImageRef
@@ -100,13 +100,13 @@ def test_a_planted_leak_is_caught(plant, tmp_path, monkeypatch):
 @pytest.mark.parametrize("protocol", ["official", "domainbed"])
 def test_no_image_of_the_target_is_opened_before_its_test(protocol, tmp_path, monkeypatch):
     root, out = pacs_tree.write(tmp_path / "pacs"), tmp_path / "out"
-    seen, real = [], decode_file
+    seen, real = [], decode_rgb
 
-    def spy(path):
+    def spy(data, path):
         seen.append((len(list(out.rglob("selected.pth"))), path.parent.parent.name))
-        return real(path)
+        return real(data, path)
 
-    monkeypatch.setattr("vars_eval.data.images.decode_file", spy)
+    monkeypatch.setattr("vars_eval.data.images.decode_rgb", spy)
     evaluate(TinyNet(), f"{STEPS},protocol={protocol}", data_dir=root, out=out, workers=0)
     for place, target in enumerate(DOMAINS):
         before = {domain for done, domain in seen if done == place and domain == target}

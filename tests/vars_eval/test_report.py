@@ -21,7 +21,7 @@ def record(model="a", cell="val", column="imagenet", right=15, n=20, second=0, s
     info |= {"num_steps": key.pop("num_steps", None), "weights_from": "published"}
     info["img_size"] = key.pop("img_size", 224)
     base = {"benchmark": benchmark, "cell": cell, "column": column, "model": model, "weights": f"w{model}"}
-    base |= {"protocol": {}, "model_kwargs": {}, "data": "d", "precision": "float32", "seed": 0, "limit": None}
+    base |= {"protocol": {}, "model_kwargs": {}, "data": "2:d", "precision": "float32", "seed": 0, "limit": None}
     return Record(
         key=Key(
             **{"benchmark": benchmark, "cell": cell, "column": column, "model": model, "seed": 0, "limit": None}
@@ -171,7 +171,7 @@ def test_arguments_that_all_rows_share_stand_once_below_the_table():
 
 
 def test_the_last_result_of_a_cell_counts():
-    (row,) = group([record(right=3, second=5, data="new"), record(right=9, second=1, data="old")])
+    (row,) = group([record(right=3, second=5, data="2:new"), record(right=9, second=1, data="2:old")])
     assert row.columns[0].value == 15
     (row,) = group([record(right=3, second=1), record(status="failed", second=5, data="")])
     assert (len(row.columns), row.notes) == (1, [])

@@ -72,7 +72,7 @@ def random_start(ids: Sequence[str], seed: int, shape: tuple[int, ...]) -> Tenso
     """
     noise = torch.empty(len(ids), *shape)
     for row, image_id in zip(noise, ids, strict=True):
-        key = hashlib.sha256(f"{seed}/{image_id}".encode()).digest()
+        key = hashlib.sha256(f"{seed}/{image_id}".encode("utf-8", "surrogateescape")).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(key[:8], "little", signed=True))
         row.uniform_(-1, 1, generator=generator)
     return noise

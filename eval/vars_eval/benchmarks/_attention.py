@@ -172,7 +172,9 @@ class Attention(Benchmark):
             raise UserError(
                 f"{listing.folder} holds no image with an annotation; see vars-eval check-data {self.name}."
             )
-        return Content(listing, fingerprint(listing))
+        # All images, since with --limit the fixations on the others, cut to their sizes, are still the negatives.
+        images = tuple(listing.folder / name for name in listing.ids)
+        return Content(listing, fingerprint(listing), others=(*listing.annotations, *images))
 
     def check_model(self, model: "PixelModel", dataset: DataSet) -> None:
         """The model must have a map."""

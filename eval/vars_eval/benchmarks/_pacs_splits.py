@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 
 from vars_eval.data.check import DataSet
 from vars_eval.data.pacs_lists import FAULTY, find_lists, read_lists
@@ -44,8 +45,16 @@ class Splits(ABC):
         return []
 
     def fingerprints(self) -> list[str]:
-        """What identifies all of the data."""
+        """What identifies all of the data in first-edition records."""
         return [f"{domain} {fingerprint(listing)}" for domain, listing in self.listings.items()]
+
+    def files(self) -> tuple[Path, ...]:
+        """All images of all domains."""
+        return tuple(listing.folder / name for listing in self.listings.values() for name in listing.ids)
+
+    def facts(self) -> str:
+        """What else decides about the images."""
+        return ""
 
     def sources(self, target: str, trial: int) -> tuple[Source, ...]:
         """All domains but the target.
@@ -134,7 +143,11 @@ class Official(Splits):
 
     def fingerprints(self) -> list[str]:
         """The images' and the lists'."""
-        return [*super().fingerprints(), repr(sorted(self.lists.items()))]
+        return [*super().fingerprints(), self.facts()]
+
+    def facts(self) -> str:
+        """The lists."""
+        return repr(sorted(self.lists.items()))
 
 
 class DomainBed(Splits):

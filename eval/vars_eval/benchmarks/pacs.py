@@ -197,11 +197,11 @@ class PACS(Classification):
         return PROTOCOLS[self.split](dataset)
 
     def content(self, dataset: DataSet, cell: Cell) -> Content:
-        """The target's images; the fingerprint is that of all domains, and of the lists where they are used."""
+        """The target's images; the score depends on those of all domains, and on the lists where they are used."""
         splits = self._splits(dataset)
         listing = splits.content(cell.folder, _number(cell.variant))
         data = hashlib.sha256("\n".join(splits.fingerprints()).encode()).hexdigest()[:16]
-        return Content(listing, data, tuple(splits.notes(cell.folder)))
+        return Content(listing, data, tuple(splits.notes(cell.folder)), splits.files(), splits.facts())
 
     def run(self, job: Job) -> list[PerImage]:
         """Fine-tunes on the other domains and scores the target; see `Benchmark.run`."""

@@ -31,7 +31,7 @@ def key(seed: int, image_id: str, name: str, severity: int) -> int:
         name: Corruption.
         severity: 1 to 5.
     """
-    text = f"{seed}\n{image_id}\n{name}\n{severity}".encode()
+    text = f"{seed}\n{image_id}\n{name}\n{severity}".encode("utf-8", "surrogateescape")
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little", signed=True)
 
 

@@ -7,7 +7,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vars_eval.data.decode import decode_file
+from vars_eval.data.decode import decode_rgb
+from vars_eval.data.index import Stamp, read_file
 from vars_eval.data.streams import Mark, ahead, at_once
 from vars_eval.data.transforms import Transform
 from vars_eval.errors import UserError, reason
@@ -37,8 +38,14 @@ def decode(path: Path, transform: Transform) -> Tensor:
     Raises:
         UserError: It can not be decoded.
     """
+    return decode_stamped(path, transform)[0]
+
+
+def decode_stamped(path: Path, transform: Transform) -> tuple[Tensor, Stamp]:
+    """As `decode`, with what tells whether the file has changed since."""
+    data, stamp = read_file(path)
     try:
-        image = decode_file(path)
+        image = decode_rgb(data, path)
     except UserError:
         raise
     except Exception as error:  # whatever a decoder raises, the file is named
@@ -46,7 +53,7 @@ def decode(path: Path, transform: Transform) -> Tensor:
     if why := transform.refusal(image.size):
         raise UserError(f"The image {path} has {image.width} x {image.height} pixels, {why}; replace or remove it.")
     try:
-        return transform(image)
+        return transform(image), stamp
     except Exception as error:  # Pillow and torch fail in whatever way on extreme shapes
         size = f"{image.width} x {image.height} pixels"
         raise UserError(
@@ -74,6 +81,7 @@ class _Decoding:
         self.batch_size = batch_size
         self.changes = changes
         self._start = -1
+        self._stamps: list[Stamp] = []
         self._batch = torch.empty(0)
 
     def share(self, worker: int, workers: int) -> list[_Item]:
@@ -81,18 +89,20 @@ class _Decoding:
         starts = range(worker * self.batch_size, len(self.paths), workers * self.batch_size)
         return [(start, number) for start in starts for number in range(len(self.changes))]
 
-    def make(self, item: _Item, at: Mark) -> tuple[tuple[int, list[int]], Tensor]:
-        """One version of a batch, with its number and the positions."""
+    def make(self, item: _Item, at: Mark) -> tuple[tuple[int, list[int], list[Stamp]], Tensor]:
+        """One version of a batch, with its number, the positions, and of the first one what the files were."""
         start, number = item
         positions = list(range(start, min(start + self.batch_size, len(self.paths))))
         if start != self._start:
-            images = []
+            decoded = []
             for position in positions:
                 at(position)
-                images.append(decode(self.paths[position], self.transform))
-            self._batch, self._start = torch.stack(images), start
+                decoded.append(decode_stamped(self.paths[position], self.transform))
+            self._batch, self._start = torch.stack([image for image, _ in decoded]), start
+            self._stamps = [stamp for _, stamp in decoded]
         at(start)
-        return (number, positions), self.changes[number](self._batch, positions)
+        stamps = [] if number else self._stamps
+        return (number, positions, stamps), self.changes[number](self._batch, positions)
 
     def name(self, mark: int) -> str:
         """The image at a position."""
@@ -107,6 +117,7 @@ def batches(
     pin_memory: bool = False,
     changes: Sequence[Change] = (unchanged,),
     say: Callable[[str], None] = print,
+    read: Callable[[dict[Path, Stamp]], None] | None = None,
 ) -> Generator[tuple[int, list[int], Tensor], None, None]:
     """Images batch by batch, each batch in all its versions; in order with up to one worker.
 
@@ -118,6 +129,7 @@ def batches(
         pin_memory: Whether batches lie in pinned memory.
         changes: What makes the versions, in the worker processes; they leave the images as they are.
         say: Told of a worker process that died and was replaced.
+        read: Told of each batch what its files were.
 
     Yields:
         Number of the version, positions in `paths`, and a uint8 tensor (B, 3, S, S).
@@ -134,5 +146,7 @@ def batches(
         made = ahead(work, shares, size, pin_memory, say)
     else:
         made = at_once(work, work.share(0, 1))
-    for (number, positions), images in made:
+    for (number, positions, stamps), images in made:
+        if read and stamps:
+            read({paths[position]: stamp for position, stamp in zip(positions, stamps, strict=True)})
         yield number, positions, images

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vars_eval.data.faults import Faults, fault
+from vars_eval.data.index import encoded
 from vars_eval.data.litter import is_litter
 from vars_eval.errors import UserError
 
@@ -145,14 +146,14 @@ def cell_folder(root: Path, cell: "Cell") -> Path:
 
 def ids_hash(ids: Sequence[str]) -> str:
     """Hash of the image ids in order: equal hashes mean that scores can be paired image by image."""
-    return hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16]
+    return hashlib.sha256(encoded("\n".join(ids))).hexdigest()[:16]
 
 
 def fingerprint(listing: Listing) -> str:
-    """Identifies the data of a cell: the ids of all images and the bytes of 64 of them, evenly spread.
+    """The fingerprint of first-edition records: the ids of all images and the bytes of 64 of them, evenly spread.
 
-    Reading every byte of 50,000 images would cost as much as scoring them; a data set that was re-encoded, resized or
-    exchanged as a whole is told apart all the same. Of annotations, the names, the sizes and again 64 files count.
+    It tells a data set apart that was re-encoded, resized or exchanged as a whole, and not one with a file repaired;
+    `vars_eval.contents` has the one that does. Of annotations, the names, the sizes and again 64 files count.
 
     Args:
         listing: The cell's images.
@@ -160,12 +161,12 @@ def fingerprint(listing: Listing) -> str:
     Raises:
         UserError: One of the sampled images can not be read.
     """
-    digest = hashlib.sha256("\n".join(listing.ids).encode())
+    digest = hashlib.sha256(encoded("\n".join(listing.ids)))
     files = _sample([listing.folder / name for name in listing.ids]) + _sample(listing.annotations)
     path = listing.folder
     try:
         for path in listing.annotations:
-            digest.update(f"{os.path.relpath(path, listing.folder)} {path.stat().st_size}\n".encode())
+            digest.update(encoded(f"{os.path.relpath(path, listing.folder)} {path.stat().st_size}\n"))
         for path in files:
             with path.open("rb") as file:
                 while chunk := file.read(_CHUNK):

@@ -33,7 +33,7 @@ def shared_cells(first: Entry, second: Entry) -> list[str]:
         cell
         for cell, score in first.scores.items()
         if cell in second.scores
-        and first.cells[cell].key.data == second.cells[cell].key.data
+        and first.cells[cell].same_data(second.cells[cell])
         and score.images == second.scores[cell].images != ""
     ]
 

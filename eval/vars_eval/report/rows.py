@@ -6,7 +6,7 @@ from typing import Any
 
 from vars_eval import benchmarks as registry
 from vars_eval.benchmark import Column, Score
-from vars_eval.store import Record
+from vars_eval.store import SAMPLED, Record
 
 RANDOM_WEIGHTS = "random weights: the model is untrained, and its numbers say nothing of it"
 
@@ -39,6 +39,8 @@ class Entry:
     def notes(self, prefix: str) -> list[str]:
         """What a reader must know about these numbers."""
         notes = [f"{prefix}: {note}" for record in self.cells.values() for note in record.notes]
+        if any(record.sampled for record in self.cells.values()):
+            notes.append(f"{prefix}: {SAMPLED}")
         if len(self.cells) < self.expected:
             notes.append(f"{prefix}: partial: {len(self.cells)} of {self.expected} cells")
         if self.failed:

@@ -45,8 +45,10 @@ class Group:
         prefixes = [prefix for row in self.rows for prefix in row.entries if column.startswith(prefix)]
         prefix = max(prefixes, key=len)
         entries = [row.entries[prefix] for row in self.rows if prefix in row.entries]
+        sampled = any(record.sampled for entry in entries for record in entry.cells.values())
         return {
-            ";".join(f"{cell}={record.key.data}" for cell, record in sorted(entry.cells.items())) for entry in entries
+            ";".join(f"{cell}={record.known_data(sampled)}" for cell, record in sorted(entry.cells.items()))
+            for entry in entries
         }
 
 
