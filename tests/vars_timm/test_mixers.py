@@ -278,3 +278,12 @@ def test_filter_of_ones_changes_nothing():
     with torch.no_grad():
         mixer.complex_weight.copy_(torch.tensor([1.0, 0.0]).expand_as(mixer.complex_weight))
     assert_close(mixer(x), x)
+
+
+def test_the_extra_filter_is_drawn_with_a_deviation_of_two_hundredths():
+    """As GFNet draws its filters; within three standard errors, 1 / sqrt(2 n) of it each."""
+    kernel = VarsS(512, (14, 14)).kernel2
+    n = kernel.numel()
+    assert abs(float(kernel.detach().mean())) < 3 * 0.02 / n**0.5
+    assert float(kernel.detach().std()) == pytest.approx(0.02, rel=3 / (2 * n) ** 0.5)
+    assert n > 100_000
