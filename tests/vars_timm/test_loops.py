@@ -115,3 +115,18 @@ def test_transforms_of_functions_take_the_plain_loop():
     gradient = torch.func.grad(lambda tokens: mixer(tokens).square().sum())(x)
     x.requires_grad_()
     torch.testing.assert_close(gradient, torch.autograd.grad(mixer(x).square().sum(), x)[0])
+
+
+def test_all_updates_are_one_node_of_the_graph():
+    """However many there are: else the memory of a training step would grow with them."""
+    names = []
+    for num_steps in (1, 4):
+        stack, seen = [matrix_updates(*matrices(), num_steps, "gelu").grad_fn], set()
+        while stack:
+            node = stack.pop()
+            if node is not None and node not in seen:
+                seen.add(node)
+                stack += [parent for parent, _ in node.next_functions]
+        names.append(sorted(type(node).__name__ for node in seen))
+    assert names[0] == names[1]
+    assert "_MatrixUpdatesBackward" in names[0]

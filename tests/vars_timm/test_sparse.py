@@ -8,6 +8,7 @@ import torch
 from torch.testing import assert_close
 
 from vars_timm.sparse import (
+    ConvDictionary,
     gelu_threshold,
     ista_step,
     normalise_atoms,
@@ -117,3 +118,19 @@ def test_gradient_of_the_soft_threshold():
     assert torch.autograd.gradcheck(soft_threshold, (z, t))
     with torch.no_grad():
         assert torch.equal(soft_threshold(z, t), soft_threshold(z.requires_grad_(), t).detach())
+
+
+@pytest.mark.parametrize("side", [3, 5])
+@pytest.mark.parametrize("grid", [(1, 4), (3, 2), (6, 6)])
+def test_bound_of_a_convolution_is_that_of_a_torus_which_holds_the_grid(grid, side):
+    """The step size, and with it every result, depends on this size: the grid's and side - 1 more."""
+    dictionary = ConvDictionary(2, 3, side, grid, dtype=torch.float64)
+    atoms = dictionary.atoms().detach()
+    spectrum = np.fft.fft2(atoms.numpy(), s=(grid[0] + side - 1, grid[1] + side - 1))
+    expected = (np.abs(spectrum) ** 2).sum(1).max((1, 2))
+    bound = dictionary.lipschitz(atoms)
+    assert_close(bound.flatten().numpy(), expected)
+    assert bound.shape == (2, 1, 1, 1)
+    codes = torch.eye(3 * grid[0] * grid[1], dtype=torch.float64).view(-1, 1, 3, *grid).expand(-1, 2, -1, -1, -1)
+    gram = dictionary.gram(atoms, codes).flatten(2).transpose(0, 1)
+    assert (torch.linalg.eigvalsh(gram)[:, -1] <= bound.flatten()).all()
