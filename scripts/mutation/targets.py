@@ -37,7 +37,7 @@ TARGETS = {
     "attacks": Target(("eval/vars_eval/attacks/*.py",), ("tests/vars_eval/test_attacks.py",), 30),
     "mixers": Target(
         ("vars_timm/mixers/*.py",),
-        tuple(f"tests/vars_timm/test_{name}.py" for name in ("mixers", "formulation", "lasso", "trained_as")),
+        tuple(f"tests/vars_timm/test_{name}.py" for name in ("mixers", "formulation", "lasso", "trained_as", "export")),
         60,
     ),
     "corruptions": Target(

@@ -9,6 +9,7 @@ from torch.testing import assert_close
 
 from vars_timm.sparse import (
     ConvDictionary,
+    SpectralDictionary,
     gelu_threshold,
     ista_step,
     normalise_atoms,
@@ -134,3 +135,8 @@ def test_bound_of_a_convolution_is_that_of_a_torus_which_holds_the_grid(grid, si
     codes = torch.eye(3 * grid[0] * grid[1], dtype=torch.float64).view(-1, 1, 3, *grid).expand(-1, 2, -1, -1, -1)
     gram = dictionary.gram(atoms, codes).flatten(2).transpose(0, 1)
     assert (torch.linalg.eigvalsh(gram)[:, -1] <= bound.flatten()).all()
+
+
+def test_atoms_in_frequency_start_with_the_energy_of_unit_vectors_over_a_grid_that_is_not_square():
+    kernel = SpectralDictionary(3, 2, (4, 6), real_part=False, dtype=torch.float64).kernel.detach()
+    assert_close(2 * kernel.square().flatten(2).sum(2), torch.full((3, 2), 4.0 * 6, dtype=torch.float64))
