@@ -24,7 +24,9 @@ class Clock:
 class Model:
     """Takes a quarter of a second for each image, and ten seconds more for the first batch of all."""
 
-    info = SimpleNamespace(img_size=32, crop_pct=1.0, crop_mode="center", interpolation="bicubic")
+    info = SimpleNamespace(
+        img_size=32, side=32, input_size=(32, 32), crop_pct=1.0, crop_mode="center", interpolation="bicubic"
+    )
 
     def __init__(self, clock):
         self.clock = clock

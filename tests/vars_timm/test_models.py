@@ -30,7 +30,7 @@ TINY = [
     "gfnet_tiny_vars_sd",
     "gfnet_h_tiny_filter",
 ]
-ALL = [name for name in timm.list_models() if timm.model_entrypoint(name).__module__.startswith("vars_timm.")]
+ALL = [name for name in timm.list_models() if timm.model_entrypoint(name).__module__.startswith("vars_timm.models.")]
 SPARSE = [name for name in TINY if "_vars_" in name]
 
 

@@ -34,8 +34,11 @@ def test_one_checkpoint_is_a_change_at_test_time():
         (10, 70.0, TEST_TIME),
     ]
     # Both cells hold versions of the same pictures, which fail together: the interval is that of 200 pictures.
-    half = 1.96 * 100 * np.sqrt(0.75 * 0.25 / N)
-    assert found[1]["ci_high"] - found[1]["accuracy"] == pytest.approx(half, rel=0.01)
+    # (Wilson's, as all versions of an image are right or wrong together).
+    z = 1.959964
+    middle, half = 0.75 + z**2 / (2 * N), z * np.sqrt(0.75 * 0.25 / N + z**2 / (4 * N**2))
+    assert found[1]["ci_high"] == pytest.approx(100 * (middle + half) / (1 + z**2 / N), abs=0.01)
+    assert found[1]["ci_low"] == pytest.approx(100 * (middle - half) / (1 + z**2 / N), abs=0.01)
     assert found[1]["n"] == N
 
 
