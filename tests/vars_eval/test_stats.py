@@ -416,6 +416,8 @@ def test_differences_need_discordance():
     assert np.isnan(stats.smallest_difference(3, 0.0))
     assert np.isnan(stats.smallest_difference(100, 0.0, unit=0.0)), "nothing is known about the spread"
     assert 0 < stats.smallest_difference(100, 1.0) < 1, "all images differ"
+    assert 0 < stats.smallest_difference(100, 1.0, unit=1.0) < 1, "and all by the same amount"
+    assert 0 < stats.smallest_difference(6, 0.5) < 1, "the largest one is hardly found"
     assert stats.smallest_difference(100, 0.2) > stats.smallest_difference(1000, 0.2)
     assert stats.smallest_difference(100, 0.4) > stats.smallest_difference(100, 0.2)
     assert stats.smallest_difference(100, 0.2, power=0.9) > stats.smallest_difference(100, 0.2, power=0.8)
