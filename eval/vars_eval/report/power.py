@@ -42,6 +42,8 @@ def power_table(
     for name, value in [("--accuracy", accuracy), *(("--discordance", share) for share in discordant)]:
         if not 0 < value < 100:
             raise UserError(f"{name} is {value:g}; expected percent, more than 0 and less than 100.")
+    if accuracy <= 1:
+        raise UserError(f"--accuracy is {accuracy:g}; expected percent, such as {100 * accuracy:g} for this share.")
     if min(sizes) < 1:
         raise UserError(f"--n is {min(sizes)}; expected at least one image.")
     right = accuracy / 100
